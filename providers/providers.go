@@ -1,0 +1,237 @@
+// Package providers is what a source of credentials must be able to do, and nothing of how a run uses it.
+//
+// A Provider issues, renews and revokes one kind of credential. It knows nothing of commands, masking or CI. A new one
+// is a folder beside this file and one line in package registry.
+//
+// # What a provider promises
+//
+//   - Check costs no network. Whatever can be refused there is refused there.
+//   - Everything that will have to be revoked and whose name is known beforehand is told to Settings.Intend before the
+//     request that makes it real is sent. So there is no instant at which a killed process leaves something nobody knows of.
+//   - No error, warning, Lease or String of any kind holds a secret. Only Field.Value and Handoff do.
+//   - A Lease is serialisable and enough, together with the Handoff of its session, to revoke from another process.
+//   - Sessions are safe for concurrent use.
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A Provider issues, renews and revokes one kind of credential.
+type Provider interface {
+	// Check judges a request from what is written alone: no network, no file, no secret. An error says what to write instead.
+	Check(r Request) error
+	// Open authenticates, in at most one round trip, and returns a session that serves every request of a run.
+	Open(ctx context.Context, s Settings) (Session, error)
+	// Resume makes a session anew from another process's Handoff, without a network call. The settings carry no
+	// environment then: the handoff holds all there is to know.
+	Resume(h Handoff, s Settings) (Session, error)
+	// SecretEnv names the environment variables that Open may read and that a wrapped command must not inherit.
+	SecretEnv() []string
+}
+
+// A Session is one authenticated connection. Its methods may be called concurrently.
+type Session interface {
+	// Issue makes one credential. On an error nothing is left behind, or what may be left has been told to
+	// Settings.Intend and is revoked by the caller like any lease. It is never cancelled half-way by the lifecycle:
+	// ctx carries a generous deadline only.
+	Issue(ctx context.Context, r Request) (Credential, error)
+	// Renew extends a lease so that it ends about increment from now, or shortens it to that. It returns the lease with its
+	// new end, which may be sooner than asked (the role's maximum). An error that wraps ErrRefused means that asking
+	// again is pointless; any other may be retried while the lease lives.
+	Renew(ctx context.Context, l Lease, increment time.Duration) (Lease, error)
+	// Revoke makes one attempt to end a lease and to prove it, within ctx's deadline. A lease that is gone already, or
+	// never came to be, is Proven. An error that wraps ErrRefused means that asking again is pointless.
+	Revoke(ctx context.Context, l Lease) (Proof, error)
+	// Own is the lease of the session's own login (a token it obtained itself), renewed with Renew like any other and ended by Close;
+	// nil when the session borrows a login that is not its to end.
+	Own() *Lease
+	// Handoff is what another process needs to Resume this session. It holds secrets: it crosses a private socket, never
+	// argv, environment or disk.
+	Handoff() Handoff
+	// Close ends the session's own login and proves it; without one it returns Proven and does nothing but close connections.
+	// It is called after every lease of the session has been seen to.
+	Close(ctx context.Context) (Proof, error)
+}
+
+// A Deferrer is a Session whose server retries a revocation by itself. The lifecycle hands a lease over after its own
+// attempts have run out of time.
+type Deferrer interface {
+	// Defer asks the server to revoke the lease when it can; Accepted when it promised to.
+	Defer(ctx context.Context, l Lease) (Proof, error)
+}
+
+// ErrRefused is wrapped by errors that asking again will not mend: a missing permission, a bad request, a lease at its end.
+var ErrRefused = errors.New("refused")
+
+// Refused says so of an error that no retry mends.
+func Refused(err error) error { return refused{err} }
+
+type refused struct{ error }
+
+func (r refused) Unwrap() error        { return r.error }
+func (r refused) Is(target error) bool { return target == ErrRefused }
+
+// A Request is what one spec asks of a provider.
+type Request struct {
+	Provider string  // "vault"
+	Path     string  // what follows the colon, without parameters: "database/creds/readonly"
+	Params   []Param // in the order written
+}
+
+// A Param is one key=value of a spec's query.
+type Param struct{ Key, Value string }
+
+// Source is the request as a person wrote it, without parameters (their values may be private).
+func (r Request) Source() string { return r.Provider + ":" + r.Path }
+
+// Param returns the value of the last parameter of that name, and whether there is one.
+func (r Request) Param(key string) (string, bool) {
+	for i := len(r.Params) - 1; i >= 0; i-- {
+		if r.Params[i].Key == key {
+			return r.Params[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// A Field is one named value of a credential.
+type Field struct {
+	Name   string // "username"; nested ones joined by dots
+	Value  string
+	Secret bool // masked in the command's output, never in a report
+}
+
+// A Credential is what a provider issued.
+type Credential struct {
+	Fields   []Field
+	Lease    Lease    // the zero Lease where there is nothing to revoke
+	Warnings []string // what the server said beside it; no secrets
+}
+
+// Field returns the named field.
+func (c Credential) Field(name string) (Field, bool) {
+	for _, f := range c.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Field{}, false
+}
+
+// FieldNames lists the fields in their order, for messages.
+func (c Credential) FieldNames() []string {
+	names := make([]string, len(c.Fields))
+	for i, f := range c.Fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// String keeps values out of logs: a Credential prints as its field names.
+func (c Credential) String() string {
+	return fmt.Sprintf("credential(%s)", strings.Join(c.FieldNames(), " "))
+}
+
+// GoString is String, so that %#v prints no value either.
+func (c Credential) GoString() string { return c.String() }
+
+// A Lease is the handle by which a credential is renewed and revoked. It holds no secret and survives serialisation.
+type Lease struct {
+	Session   string            `json:"session,omitempty"` // which session of the run holds it; set by the lifecycle
+	Provider  string            `json:"provider"`
+	ID        string            `json:"id"` // unique within the provider: a Vault lease id, a role name
+	Issued    time.Time         `json:"issued,omitzero"`
+	Expires   time.Time         `json:"expires,omitzero"`     // when it ends unless renewed; zero: unknown (an intent) or never
+	MaxExpire time.Time         `json:"max_expires,omitzero"` // the end no renewal passes; zero: unknown
+	Renewable bool              `json:"renewable,omitempty"`
+	Scope     map[string]string `json:"scope,omitempty"` // what else the provider needs to find it; no secrets
+}
+
+// IsZero reports whether there is no lease at all.
+func (l Lease) IsZero() bool { return l.ID == "" }
+
+// Key identifies a lease among all those of a run.
+func (l Lease) Key() string { return l.Provider + "\x00" + l.ID }
+
+// TTL is the time left at now; zero when it has ended or the end is not known.
+func (l Lease) TTL(now time.Time) time.Duration {
+	if l.Expires.IsZero() {
+		return 0
+	}
+	return max(0, l.Expires.Sub(now))
+}
+
+// A Proof says how it is known that a lease is gone.
+type Proof string
+
+const (
+	Proven   Proof = "proven"   // seen to be gone
+	Accepted Proof = "accepted" // the server promised to end it
+	Expires  Proof = "expires"  // it cannot be revoked and ends at Lease.Expires
+	Failed   Proof = "failed"
+)
+
+// A Handoff is what another process needs to go on with a session.
+type Handoff struct {
+	Provider string          `json:"provider"`
+	Data     json.RawMessage `json:"data"`
+}
+
+// String keeps the handoff's secrets out of logs.
+func (h Handoff) String() string { return "handoff(" + h.Provider + ")" }
+
+// GoString is String, so that %#v prints no secret either.
+func (h Handoff) GoString() string { return h.String() }
+
+// Settings are what a run tells a provider. The zero value of every function field is usable.
+type Settings struct {
+	// Lookup reads a setting by its environment name, flags and dotenv file included; an empty value counts as not set.
+	// It fits envconfig.Lookuper by way of a one-line adapter.
+	Lookup func(name string) (string, bool)
+	Run    string        // the run's id: short, lower-case letters and digits; put into names and metadata for the auditor
+	Leash  time.Duration // the longest life anything should be given while it can be renewed; 0: what the role gives
+	// Intend is told of a lease that is about to exist, before the request that makes it. An error forbids the request.
+	Intend func(Lease) error
+	// Warn prints one line for a person; never a secret.
+	Warn func(format string, args ...any)
+	// Requests counts the round trips made, for the receipt.
+	Requests *atomic.Int64
+}
+
+// Get is Lookup, nil-safe, with an empty value counted as not set.
+func (s Settings) Get(name string) string {
+	if s.Lookup == nil {
+		return ""
+	}
+	v, _ := s.Lookup(name)
+	return v
+}
+
+// Intending calls Intend where there is one.
+func (s Settings) Intending(l Lease) error {
+	if s.Intend == nil {
+		return nil
+	}
+	return s.Intend(l)
+}
+
+// Warnf calls Warn where there is one.
+func (s Settings) Warnf(format string, args ...any) {
+	if s.Warn != nil {
+		s.Warn(format, args...)
+	}
+}
+
+// CountRequest counts one round trip.
+func (s Settings) CountRequest() {
+	if s.Requests != nil {
+		s.Requests.Add(1)
+	}
+}
