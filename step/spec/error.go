@@ -53,20 +53,23 @@ func newError(text string, offset int, format string, args ...any) *Error {
 func redact(text string, from, to, offset int) (shown string, caret int) {
 	private := privateBytes(text)
 	var b strings.Builder
-	inPrivate := false
+	width, inPrivate := 0, false
 	for i := from; i < to; {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		begins := !private[i] || !inPrivate
 		if i <= offset {
-			caret = utf8.RuneCountInString(b.String())
-			if inPrivate && private[i] {
+			caret = width
+			if !begins {
 				caret-- // under the "…" itself
 			}
 		}
-		r, size := utf8.DecodeRuneInString(text[i:])
+		if begins {
+			width++
+		}
 		switch {
+		case !begins:
 		case private[i]:
-			if !inPrivate {
-				b.WriteRune('…')
-			}
+			b.WriteRune('…')
 		case r == '\t':
 			b.WriteByte(' ')
 		case r < ' ' || r == 0x7f || r == utf8.RuneError:
@@ -78,7 +81,7 @@ func redact(text string, from, to, offset int) (shown string, caret int) {
 		i += size
 	}
 	if offset >= to {
-		caret = utf8.RuneCountInString(b.String())
+		caret = width
 	}
 	return b.String(), caret
 }

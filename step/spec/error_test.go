@@ -3,6 +3,7 @@ package spec
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestErrorsPointAtTheColumn(t *testing.T) {
@@ -123,5 +124,17 @@ func TestNoErrorShowsAParametersValue(t *testing.T) {
 		if strings.Contains(e.Error()+e.Caret(), private) {
 			t.Errorf("%q is answered with\n%v\n%s", text, e, e.Caret())
 		}
+	}
+}
+
+func TestALongBrokenTextIsJudgedInLinearTime(t *testing.T) {
+	text := "vault:x?" + strings.Repeat("é=é&", 1<<18) + strings.Repeat(" A='{b}'", 1<<16) + " A"
+	start := time.Now()
+	if _, err := Parse(text); err == nil {
+		t.Fatal("accepted")
+	}
+	// Two megabytes take some 50 ms; the time of a quadratic reading is counted in minutes.
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
