@@ -67,6 +67,14 @@ type Deferrer interface {
 	Defer(ctx context.Context, l Lease) (Proof, error)
 }
 
+// A Settler is a Session whose server may still be working on a request after the process that sent it has died: revoking the login
+// then could leave what that request creates, with nobody to revoke it.
+type Settler interface {
+	// Settle returns once that many requests of another process can no longer create anything that the session's end would
+	// not take along, having first seen to it that the session's life is short.
+	Settle(ctx context.Context, requests int) error
+}
+
 // ErrRefused is wrapped by errors that asking again will not mend: a missing permission, a bad request, a lease at its end.
 var ErrRefused = errors.New("refused")
 
@@ -181,6 +189,7 @@ const (
 // A Handoff is what another process needs to go on with a session.
 type Handoff struct {
 	Provider string          `json:"provider"`
+	Origin   string          `json:"origin"` // which server, in a form that two sessions with the same server share; no secret
 	Data     json.RawMessage `json:"data"`
 }
 

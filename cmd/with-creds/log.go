@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/with-creds/with-creds/step"
+)
+
+// newLog says with-creds' own words on stderr, which is where a person looks; stdout belongs to the command. Each is one line.
+func newLog(stderr io.Writer, s settings) step.Log {
+	line := func(level slog.Level) func(string, ...any) {
+		return func(format string, args ...any) {
+			text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+			fmt.Fprintf(stderr, "with-creds: %s\n", text)
+		}
+	}
+	if s.LogFormat == "json" {
+		logger := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		line = func(level slog.Level) func(string, ...any) {
+			return func(format string, args ...any) { logger.Log(nil, level, fmt.Sprintf(format, args...)) }
+		}
+	}
+	log := step.Log{Warn: line(slog.LevelWarn)}
+	if !s.Quiet {
+		log.Say = line(slog.LevelInfo)
+	}
+	if s.Verbose {
+		log.Debug = line(slog.LevelDebug)
+	}
+	return log
+}

@@ -1,0 +1,108 @@
+// Command with-creds wraps a build command: it issues short-lived credentials, hands them to the command as masked environment
+// variables or private files, keeps them alive, and revokes them when the command ends, however it ends.
+//
+//	with-creds -c 'vault:database/creds/readonly as=postgres' -- pg_dump -h db app
+//
+// This package turns flags and environment into settings and calls package step; one file a command.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/with-creds/with-creds/providers/registry"
+	"github.com/with-creds/with-creds/step/guard"
+	"github.com/with-creds/with-creds/step/spec/nearest"
+)
+
+// failed is the exit code of with-creds' own failures, as env(1) and timeout(1) have it; the command's codes are its own.
+const failed = 125
+
+func main() { os.Exit(realMain()) }
+
+func realMain() int {
+	if len(os.Args) == 3 && os.Args[1] == guard.Arg {
+		return beGuard()
+	}
+	w := world{args: os.Args, env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	return w.main(context.Background())
+}
+
+// beGuard is the second process (see package guard). Its socket is descriptor 3.
+func beGuard() int {
+	socket := os.NewFile(3, "guard")
+	if info, err := socket.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
+		fmt.Fprintln(os.Stderr, "with-creds: guard is started by with-creds itself, and by nobody else")
+		return failed
+	}
+	if err := guard.Serve(socket, registry.All()); err != nil {
+		return failed
+	}
+	return 0
+}
+
+// A world is what a process is given. Tests give another.
+type world struct {
+	args                  []string
+	env                   []string
+	stdin, stdout, stderr *os.File
+
+	command []string // what followed the first --
+	wraps   bool     // there was one
+	code    int      // the exit code of a command that ran
+}
+
+// main cuts the command line at the first "--" before any flag parser sees it: what follows is the command, whatever it is called
+// (`with-creds -- help` runs a program named help).
+func (w *world) main(ctx context.Context) int {
+	head := w.args
+	if i := slices.Index(w.args, "--"); i > 0 {
+		head, w.command, w.wraps = w.args[:i], w.args[i+1:], true
+	}
+	err := w.app().RunContext(ctx, head)
+	if err == nil {
+		return w.code
+	}
+	fmt.Fprintf(w.stderr, "with-creds: %v\n", err)
+	return failed
+}
+
+func (w *world) app() *cli.App {
+	return &cli.App{
+		Name:            "with-creds",
+		Usage:           "run a command with short-lived credentials, and revoke them when it ends",
+		UsageText:       "with-creds [flags] -- COMMAND [argument …]\n\nwith-creds -c 'vault:database/creds/readonly as=postgres' -- pg_dump -h db app",
+		HideHelpCommand: true,
+		HideVersion:     true, // the command `version` tells it
+		Suggest:         true,
+		Writer:          w.stdout,
+		ErrWriter:       w.stderr,
+		Flags:           flags(),
+		Action:          w.run,
+		Commands:        []*cli.Command{w.planCommand(), w.versionCommand()},
+		OnUsageError:    usageError,
+		ExitErrHandler:  func(*cli.Context, error) {}, // nothing but main ends the process
+		// A comma never splits a spec.
+		DisableSliceFlagSeparator: true,
+	}
+}
+
+// usageError keeps the library from printing its whole help, to stdout, for one misspelt flag.
+func usageError(c *cli.Context, err error, _ bool) error {
+	var names []string
+	for _, f := range flags() {
+		for _, name := range f.Names() {
+			if len(name) > 1 {
+				names = append(names, "--"+name)
+			}
+		}
+	}
+	if said, ok := undefined(err); ok {
+		return fmt.Errorf("there is no flag --%s%s; with-creds --help lists them", said, nearest.DidYouMean("--"+said, names))
+	}
+	return fmt.Errorf("%w; with-creds --help lists the flags", err)
+}

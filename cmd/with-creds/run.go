@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/with-creds/with-creds/pipelines"
+	"github.com/with-creds/with-creds/providers/registry"
+	"github.com/with-creds/with-creds/step"
+	"github.com/with-creds/with-creds/step/bind"
+	"github.com/with-creds/with-creds/step/child"
+	"github.com/with-creds/with-creds/step/guard"
+	"github.com/with-creds/with-creds/step/receipt"
+	"github.com/with-creds/with-creds/step/spec"
+	"github.com/with-creds/with-creds/step/spec/nearest"
+)
+
+// run is `with-creds [flags] -- COMMAND`.
+func (w *world) run(c *cli.Context) error {
+	switch {
+	case c.Args().Present() && !w.wraps:
+		return fmt.Errorf("put -- before the command: with-creds [flags] -- %s", c.Args().First())
+	case c.Args().Present():
+		return fmt.Errorf("%q stands before the --: flags go there, the command after it%s", c.Args().First(), nearest.DidYouMean(c.Args().First(), commandNames(c)))
+	case !w.wraps:
+		return cli.ShowAppHelp(c)
+	case len(w.command) == 0:
+		return errors.New("no command after the --")
+	}
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, child.Signals()...)
+	defer signal.Stop(signals)
+
+	j, err := w.judge(c)
+	if err != nil {
+		return err
+	}
+	result := step.Run(j.options(w, signals))
+	w.code = result.Code
+	return nil
+}
+
+// A job is what the settings come to: all that is known before the first network call.
+type job struct {
+	settings
+	layers   layers
+	onRotate syscall.Signal
+	specs    []spec.Spec
+	ci       *pipelines.Job
+	log      step.Log
+}
+
+// judge reads settings and specs from their four spellings and refuses what makes no sense.
+func (w *world) judge(c *cli.Context) (job, error) {
+	env := environment(w.env)
+	said := flagLayer(c)
+	j := job{ci: pipelines.Detect(func(name string) string { return env[name] })}
+	named, _ := layers{said, env}.Lookup("WITH_CREDS_CONFIG")
+	dotenv, ignored, err := dotenvLayer(named, ".", j.ci != nil)
+	if err != nil {
+		return j, err
+	}
+	j.layers = layers{said, env, dotenv}
+	if j.settings, err = load(context.Background(), j.layers); err != nil {
+		return j, err
+	}
+	j.log = newLog(w.stderr, j.settings)
+	if ignored != "" {
+		j.log.Warn("%s", ignored)
+	}
+	if j.onRotate, err = signalNamed(j.OnRotate); err != nil {
+		return j, err
+	}
+	j.specs, err = spec.ParseAll(j.Specs)
+	return j, err
+}
+
+// options are the settings as a run takes them.
+func (j job) options(w *world, signals <-chan os.Signal) step.Options {
+	env := environment(w.env)
+	o := step.Options{
+		Version:   version,
+		Specs:     j.specs,
+		Providers: registry.All(),
+		Lookup:    j.layers.Lookup,
+		Argv:      w.command,
+		Env:       w.env,
+		Stdin:     w.stdin, Stdout: w.stdout, Stderr: w.stderr,
+		Signals:       signals,
+		Bind:          j.bindOptions(),
+		PassEnv:       j.PassEnv,
+		Mask:          j.Mask == "on",
+		Leash:         j.Leash,
+		Grace:         j.Grace,
+		RevokeTimeout: j.RevokeTimeout,
+		WarnOnly:      j.RevokeFailure == "warn",
+		KillOnExpiry:  j.OnExpiry == "kill",
+		OnRotate:      j.onRotate,
+		EnvFile:       j.EnvFile,
+		Guard:         &guard.Options{Journal: journalDir(env), Env: networkEnv(env)},
+		Receipt:       j.Receipt,
+		Log:           j.log,
+	}
+	for _, name := range j.MaskEnv {
+		o.MaskNow = append(o.MaskNow, env[name])
+	}
+	if j.ci != nil {
+		o.CI = &receipt.CI{System: j.ci.System, Job: j.ci.Name, URL: j.ci.URL}
+		o.Masking = j.ci.Masking
+	}
+	return o
+}
+
+func (j job) bindOptions() bind.Options {
+	o := bind.Options{AllowEnv: j.AllowEnv, Presets: map[string]string{}}
+	for i := len(j.layers) - 1; i >= 0; i-- {
+		for name, text := range j.layers[i] {
+			if preset, ok := strings.CutPrefix(name, "WITH_CREDS_PRESET_"); ok && text != "" {
+				o.Presets[strings.ToLower(preset)] = text
+			}
+		}
+	}
+	return o
+}
+
+// environment is "NAME=value" as a map; of a name that stands twice the first counts, as getenv(3) has it.
+func environment(list []string) map[string]string {
+	env := make(map[string]string, len(list))
+	for _, nv := range list {
+		name, value, _ := strings.Cut(nv, "=")
+		if _, twice := env[name]; !twice {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// journalDir is where journals are kept: on a disk, for a power cut is what they are for. Empty where there is no home.
+func journalDir(env map[string]string) string {
+	switch {
+	case filepath.IsAbs(env["XDG_STATE_HOME"]): // the XDG base directory specification ignores relative ones
+		return filepath.Join(env["XDG_STATE_HOME"], "with-creds", "journal")
+	case filepath.IsAbs(env["HOME"]):
+		return filepath.Join(env["HOME"], ".local", "state", "with-creds", "journal")
+	}
+	return ""
+}
+
+// networkEnv is what Go's network code reads of the environment; the guard has none of its own.
+func networkEnv(env map[string]string) map[string]string {
+	some := map[string]string{}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if v := env[name]; v != "" {
+			some[name] = v
+		}
+	}
+	return some
+}
+
+// signalNamed is the signal of a name such as HUP or SIGHUP; 0 for none.
+func signalNamed(name string) (syscall.Signal, error) {
+	if name == "" {
+		return 0, nil
+	}
+	full := "SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")
+	if s := unix.SignalNum(full); s != 0 {
+		return s, nil
+	}
+	return 0, fmt.Errorf("--on-rotate (WITH_CREDS_ON_ROTATE): %q is not a signal such as HUP or USR1", name)
+}
+
+func commandNames(c *cli.Context) []string {
+	var names []string
+	for _, command := range c.App.Commands {
+		names = append(names, command.Name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,135 @@
+package step
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/with-creds/with-creds/step/bind"
+	"github.com/with-creds/with-creds/step/guard"
+	"github.com/with-creds/with-creds/step/mask"
+)
+
+// bind turns what was issued into what the command receives: variables, private files, and the set of what to mask.
+func (r *run) bind() error {
+	for _, c := range r.issued {
+		values, err := bind.Bind(c.spec, c.credential, r.Bind)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.spec.Request.Source(), err)
+		}
+		c.values = values
+	}
+	if err := bind.Together(r.values()); err != nil {
+		return err
+	}
+	r.maskSecrets()
+	if err := r.placeFiles(); err != nil {
+		return err
+	}
+	r.sayIssued()
+	return nil
+}
+
+// values is everything bound, in the order of the specs.
+func (r *run) values() []bind.Value {
+	var all []bind.Value
+	for _, c := range r.issued {
+		all = append(all, c.values...)
+	}
+	return all
+}
+
+// maskSecrets makes every secret field known to the masker, and to the CI's own.
+func (r *run) maskSecrets() {
+	for _, c := range r.issued {
+		user, _ := c.credential.Field("username")
+		for _, f := range c.credential.Fields {
+			if !f.Secret || f.Value == "" {
+				continue
+			}
+			if !r.Mask {
+				continue
+			}
+			if len(r.masker.Add(f.Value)) > 0 {
+				r.Log.Warn("%s: the field %q is not masked: it is shorter than %d bytes and would be found all over the output", c.spec.Request.Source(), f.Name, mask.MinLength)
+			}
+			if user.Value != "" && !user.Secret {
+				r.masker.AddBasic(user.Value, f.Value)
+			}
+			r.tellCI(f.Value)
+		}
+	}
+	if r.Mask {
+		for _, w := range r.masker.Add(r.MaskNow...) {
+			r.Log.Warn("--mask-env: %s", w)
+		}
+	}
+}
+
+// tellCI makes the CI's own log filter mask a value, each line of it by itself. Never into a redirected file: there the line that names the
+// secret would stay.
+func (r *run) tellCI(value string) {
+	if r.Masking == nil || r.Stdout == nil {
+		return
+	}
+	if info, err := r.Stdout.Stat(); err != nil || info.Mode().IsRegular() {
+		return
+	}
+	for line := range strings.SplitSeq(value, "\n") {
+		if line = strings.TrimRight(line, "\r"); len(line) < mask.MinLength {
+			continue
+		}
+		if command, ok := r.Masking(line); ok {
+			fmt.Fprintln(r.Stdout, command)
+		}
+	}
+}
+
+// masking is the filter the command's streams go through; nil when there is nothing to mask, so that they are passed as they are.
+func (r *run) masking() func(io.Writer) io.WriteCloser {
+	if !r.Mask || r.masker.Empty() {
+		return nil
+	}
+	return func(dst io.Writer) io.WriteCloser {
+		s := r.masker.Stream(dst)
+		return counting{s, r}
+	}
+}
+
+// counting adds a stream's count to the run's when the stream ends.
+type counting struct {
+	*mask.Stream
+	run *run
+}
+
+func (c counting) Close() error {
+	err := c.Stream.Close()
+	// c.run.masked.Add(int64(c.Stream.Masked()))
+	return err
+}
+
+// environ is the command's environment.
+func (r *run) environ() []string {
+	env := bind.Environ(r.Env, r.drops, r.values())
+	if r.guard != nil {
+		env = append(env, guard.RunVariable+"="+r.id)
+	}
+	return env
+}
+
+// drops reports whether the command must not inherit a variable.
+func (r *run) drops(name string) bool {
+	if slices.Contains(r.PassEnv, name) {
+		return false
+	}
+	if name == "WITH_CREDS" || strings.HasPrefix(name, "WITH_CREDS_") {
+		return true
+	}
+	for _, s := range r.Specs {
+		if slices.Contains(r.Providers[s.Request.Provider].SecretEnv(), name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package guard
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const noFollow = 0
+
+func ignoreSignals() { signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) }
+
+func startTime(int) uint64 { return 0 }

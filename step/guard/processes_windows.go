@@ -1,0 +1,3 @@
+package guard
+
+func endProcesses(string, *Command) error { return nil }

@@ -1,0 +1,139 @@
+package guard
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/lease"
+)
+
+// Serve is the guard's whole life: it listens on the socket (descriptor 3 of the process) until the run says that it is done or
+// is gone, and in the latter case ends all that the run held. It returns when nothing is left, or when what is left has expired;
+// the journal stays behind only in the case of an error.
+func Serve(socket *os.File, registry map[string]providers.Provider) error {
+	ignoreSignals()
+	s, j, err := listen(socket)
+	if err == nil && !s.done {
+		err = s.takeOver(registry, j)
+	}
+	if err == nil {
+		j.remove()
+	}
+	return err
+}
+
+// listen takes the run's messages into account until it says that it is done or is gone.
+func listen(socket *os.File) (*state, *journal, error) {
+	s, j := newState(), &journal{}
+	for in := bufio.NewReaderSize(socket, 64<<10); !s.done; {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			break // the run is gone; a line cut short was never relied upon
+		}
+		var m message
+		if err := json.Unmarshal(line, &m); err != nil {
+			return s, j, errors.New("guard: a message of another version")
+		}
+		s.apply(m)
+		if m.Hello != nil {
+			for name, value := range m.Hello.Env {
+				os.Setenv(name, value)
+			}
+			j = newJournal(m.Hello.Journal, m.Hello.Run)
+		}
+		j.note(m)
+		if in.Buffered() == 0 { // one flush and one answer for all that has come
+			j.flush()
+			answer, _ := json.Marshal(ack{m.Seq})
+			socket.Write(append(answer, '\n')) // an error shows at the next read
+		}
+	}
+	return s, j, nil
+}
+
+// takeOver ends all that a run left behind: what uses the credentials, their files, and the credentials.
+func (s *state) takeOver(registry map[string]providers.Provider, j *journal) error {
+	var work errgroup.Group
+	work.Go(func() error { return endProcesses(s.hello.Run, s.command) })
+	for _, dir := range s.dirs {
+		work.Go(func() error { return os.RemoveAll(dir) })
+	}
+	book := lease.NewBook(striking{j})
+	for id, told := range s.sessions {
+		work.Go(func() error {
+			session, err := resume(registry, told.Handoff, s.hello.Run)
+			if err != nil {
+				return err
+			}
+			return s.endSession(book, book.Adopt(id, session))
+		})
+	}
+	return work.Wait()
+}
+
+// resume makes the session of a handoff anew.
+func resume(registry map[string]providers.Provider, h providers.Handoff, run string) (providers.Session, error) {
+	p, ok := registry[h.Provider]
+	if !ok {
+		return nil, fmt.Errorf("guard: no provider %q", h.Provider)
+	}
+	return p.Resume(h, providers.Settings{Run: run})
+}
+
+// endSession settles what was under way, revokes the session's leases and then its login, until each is gone or has expired.
+func (s *state) endSession(book *lease.Book, session *lease.Session) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.longest(session.ID))
+	defer cancel()
+	if n := s.pending[session.ID]; n > 0 {
+		if settler, ok := session.Session.(providers.Settler); ok {
+			settler.Settle(ctx, n) // what it cannot do, the login's own end does
+		}
+	}
+	for _, l := range s.leases {
+		if l.Session == session.ID {
+			book.Hold(l)
+		}
+	}
+	for key, o := range (lease.Revoker{Book: book}).Session(ctx, session) {
+		if !o.Confirmed() {
+			return fmt.Errorf("guard: %s: %w", key, o.Err)
+		}
+	}
+	return nil
+}
+
+// longest is how long revoking is worth trying: until the last lease has expired by itself. One whose end is not known is given an hour.
+func (s *state) longest(session string) time.Duration {
+	const unknown, margin = time.Hour, 10 * time.Second
+	longest := margin
+	for _, l := range s.leases {
+		switch {
+		case l.Session != session:
+		case l.Expires.IsZero():
+			longest = max(longest, unknown)
+		default:
+			longest = max(longest, time.Until(l.Expires)+margin)
+		}
+	}
+	if own := s.sessions[session].Own; own != nil && !own.Expires.IsZero() {
+		longest = max(longest, time.Until(own.Expires)+margin)
+	}
+	return longest
+}
+
+// striking strikes what is gone out of the journal.
+type striking struct{ *journal }
+
+func (s striking) Gone(l providers.Lease)                              { s.note(message{Gone: l.Key()}) }
+func (s striking) Session(string, providers.Handoff, *providers.Lease) {}
+func (s striking) Lease(providers.Lease)                               {}
+func (s striking) Pending(string, int)                                 {}
+func (s striking) Closed(id string)                                    { s.note(message{Closed: id}) }

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package guard
+
+import "os"
+
+var selfExe, _ = os.Executable()

@@ -1,0 +1,142 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/bind"
+	"github.com/with-creds/with-creds/step/lease"
+	"github.com/with-creds/with-creds/step/spec"
+)
+
+// An issued credential and what became of it.
+type issued struct {
+	spec         spec.Spec
+	credential   providers.Credential
+	session      *lease.Session
+	values       []bind.Value
+	at           time.Time
+	ttl          time.Duration // as issued
+	renewals     int
+	replacements int
+	former       []providers.Lease // that were replaced
+}
+
+var errStopped = errors.New("stopped")
+
+// open logs in to every provider in use, in parallel.
+func (r *run) open() error {
+	began := time.Now()
+	defer func() { r.timings.Login = time.Since(began).Milliseconds() }()
+	defer r.slow("logging in").done()
+	ctx, cancel := context.WithTimeout(r.signals.ctx, r.issueTimeout())
+	defer cancel()
+	var all errgroup.Group
+	names := map[string]bool{}
+	for _, s := range r.Specs {
+		name := s.Request.Provider
+		if names[name] {
+			continue
+		}
+		names[name] = true
+		all.Go(func() error { return r.login(ctx, name) })
+	}
+	return all.Wait()
+}
+
+// login opens one provider's session and makes it the current one.
+func (r *run) login(ctx context.Context, name string) error {
+	s, err := r.Providers[name].Open(ctx, providers.Settings{
+		Lookup:   r.Lookup,
+		Run:      r.id,
+		Leash:    r.Leash,
+		Intend:   r.intend(name),
+		Warn:     r.Log.Warn,
+		Requests: &r.requests,
+	})
+	if err != nil {
+		return err
+	}
+	entry := r.book.Add(name, s)
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.sessions[name] = entry
+	r.opened = append(r.opened, entry)
+	return nil
+}
+
+// intend enters what is about to exist into the book, and lets the guard have it on the disk first.
+func (r *run) intend(provider string) func(providers.Lease) error {
+	return func(l providers.Lease) error {
+		if s := r.session(provider); s != nil {
+			l.Session = s.ID
+		}
+		r.book.Hold(l)
+		r.guard.Flush(time.Second)
+		return nil
+	}
+}
+
+func (r *run) session(provider string) *lease.Session {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.sessions[provider]
+}
+
+// issue asks for every credential at once. All requests are waited for, also when one has failed or a signal has come.
+func (r *run) issue() error {
+	began := time.Now()
+	defer func() { r.timings.Issue = time.Since(began).Milliseconds() }()
+	defer r.slow("issuing credentials").done()
+	ctx, cancel := context.WithTimeout(context.Background(), r.issueTimeout())
+	defer cancel()
+	defer context.AfterFunc(r.signals.ctx, func() { time.AfterFunc(r.Grace, cancel) })()
+
+	all := make([]*issued, len(r.Specs))
+	var wait errgroup.Group
+	for i, s := range r.Specs {
+		wait.Go(func() (err error) {
+			all[i], err = r.ask(ctx, s, r.session(s.Request.Provider))
+			return err
+		})
+	}
+	err := wait.Wait()
+	for _, c := range all {
+		if c != nil {
+			r.issued = append(r.issued, c)
+		}
+	}
+	if err == nil && r.signals.caught() != 0 {
+		err = errStopped
+	}
+	return err
+}
+
+// ask makes one request, and has what came of it in the book before it says that it was answered.
+func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*issued, error) {
+	answered := r.book.Asking(session)
+	defer answered()
+	c, err := session.Issue(ctx, s.Request)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
+	}
+	c.Lease.Session = session.ID
+	r.book.Hold(c.Lease)
+	now := time.Now()
+	for _, w := range c.Warnings {
+		r.Log.Warn("%s: %s", s.Request.Source(), w)
+	}
+	return &issued{spec: s, credential: c, session: session, at: now, ttl: c.Lease.TTL(now)}, nil
+}
+
+func (r *run) issueTimeout() time.Duration {
+	if r.IssueTimeout > 0 {
+		return r.IssueTimeout
+	}
+	return time.Minute
+}

@@ -1,0 +1,160 @@
+// Package lease keeps account of what a run holds and gives it back.
+//
+// A Book lists the sessions and leases of a run, those included that are only about to exist. Whatever is in it is revoked
+// when the run ends; a lease leaves it only when it is known to be gone. Everything written in the book is told to a
+// Recorder (the guard) before it is relied upon, so that another process can give it all back too.
+//
+// The book is safe for concurrent use.
+package lease
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// A Recorder is told what the book holds. Its methods return once the record would outlive this process.
+type Recorder interface {
+	Session(id string, h providers.Handoff, own *providers.Lease)
+	Lease(l providers.Lease)
+	// Pending says how many requests of a session are under way that may each create a lease nobody has a handle of yet.
+	Pending(session string, requests int)
+	Gone(l providers.Lease)
+	Closed(session string)
+}
+
+// Book is what a run holds. The zero value is an empty book that tells nobody.
+type Book struct {
+	mu       sync.Mutex
+	rec      Recorder
+	sessions []*Session
+	leases   []*Held
+}
+
+// NewBook returns an empty book that tells rec; nil: nobody.
+func NewBook(rec Recorder) *Book { return &Book{rec: rec} }
+
+// A Session is one provider's session in the book.
+type Session struct {
+	ID string
+	providers.Session
+	pending int
+	closed  bool
+}
+
+// Held is a lease in the book.
+type Held struct {
+	Lease providers.Lease
+	gone  bool
+}
+
+// Add enters a session that was just opened and names it.
+func (b *Book) Add(provider string, s providers.Session) *Session {
+	b.mu.Lock()
+	id := fmt.Sprintf("%s-%d", provider, len(b.sessions)+1)
+	b.mu.Unlock()
+	return b.Adopt(id, s)
+}
+
+// Adopt enters a session under the name it had in another process's book.
+func (b *Book) Adopt(id string, s providers.Session) *Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	entry := &Session{ID: id, Session: s}
+	b.sessions = append(b.sessions, entry)
+	if b.rec != nil {
+		b.rec.Session(id, s.Handoff(), s.Own())
+	}
+	return entry
+}
+
+// Asking notes that a request is about to be sent which may create a lease; the function it returns, that it was answered and
+// what it created, if anything, is in the book.
+func (b *Book) Asking(s *Session) (answered func()) {
+	b.pending(s, +1)
+	return sync.OnceFunc(func() { b.pending(s, -1) })
+}
+
+func (b *Book) pending(s *Session, delta int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.pending += delta
+	if b.rec != nil {
+		b.rec.Pending(s.ID, s.pending)
+	}
+}
+
+// Hold enters a lease, or what is newly known of one already there. The zero lease is nothing to hold.
+func (b *Book) Hold(l providers.Lease) {
+	if l.IsZero() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.leases, func(h *Held) bool { return h.Lease.Key() == l.Key() })
+	if i < 0 {
+		b.leases = append(b.leases, &Held{Lease: l})
+	} else {
+		l.Session = cmp.Or(l.Session, b.leases[i].Lease.Session)
+		b.leases[i].Lease = l
+	}
+	if b.rec != nil {
+		b.rec.Lease(l)
+	}
+}
+
+// Gone strikes out a lease that is known to be gone.
+func (b *Book) Gone(l providers.Lease) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.leases {
+		if h.Lease.Key() == l.Key() && !h.gone {
+			h.gone = true
+			if b.rec != nil {
+				b.rec.Gone(h.Lease)
+			}
+		}
+	}
+}
+
+// closedSession strikes out a session whose own login is known to be gone, or is not its to end.
+func (b *Book) closedSession(s *Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.closed = true
+	if b.rec != nil {
+		b.rec.Closed(s.ID)
+	}
+}
+
+// Held lists the leases not known to be gone, of one session or, with nil, of all.
+func (b *Book) Held(s *Session) []providers.Lease {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var held []providers.Lease
+	for _, h := range b.leases {
+		if !h.gone && (s == nil || h.Lease.Session == s.ID) {
+			held = append(held, h.Lease)
+		}
+	}
+	return held
+}
+
+// Open lists the sessions not yet closed.
+func (b *Book) Open() []*Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var open []*Session
+	for _, s := range b.sessions {
+		if !s.closed {
+			open = append(open, s)
+		}
+	}
+	return open
+}
+
+// Empty reports that nothing is left to give back.
+func (b *Book) Empty() bool { return len(b.Held(nil)) == 0 && len(b.Open()) == 0 }

@@ -1,0 +1,182 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// An Outcome is how the revocation of one lease ended.
+type Outcome struct {
+	Proof providers.Proof
+	At    time.Time     // when that was known
+	Took  time.Duration // from the first attempt
+	Err   error         // why it is not Proven; nil for one that by its nature only expires
+}
+
+// Confirmed reports whether the lease is known to be gone, or is of a kind that cannot be revoked and ends by itself.
+func (o Outcome) Confirmed() bool { return o.Err == nil && o.Proof != providers.Accepted }
+
+// A Revoker gives back what a book holds.
+type Revoker struct {
+	Book *Book
+	// Attempt bounds one attempt at one lease; default 5 s. A server whose database hangs holds a lease's lock for minutes.
+	Attempt time.Duration
+	// Waiting, if set, is called when a lease could not be revoked at the first attempt, with the reason.
+	Waiting func(l providers.Lease, err error)
+}
+
+// Everything revokes all that the book holds, in parallel, each lease by itself with attempts of its own, then closes each
+// session once its leases are seen to: one bad database must not hold up the others. Attempts are repeated with backoff until
+// ctx is done; then what is left is handed to the server's own queue where it has one. The outcomes are by Lease.Key; those of
+// sessions' own logins likewise.
+//
+// ctx bounds the retries; the handing over and the closing after it have a deadline of their own, so that Everything returns at most three Attempts later.
+func (r Revoker) Everything(ctx context.Context) map[string]Outcome {
+	all := outcomes{}
+	var wg sync.WaitGroup
+	for _, s := range r.Book.Open() {
+		wg.Go(func() { r.session(ctx, s, &all) })
+	}
+	wg.Wait()
+	return all.by
+}
+
+// Session is Everything for one session.
+func (r Revoker) Session(ctx context.Context, s *Session) map[string]Outcome {
+	all := outcomes{}
+	r.session(ctx, s, &all)
+	return all.by
+}
+
+func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
+	var wg sync.WaitGroup
+	for _, l := range r.Book.Held(s) {
+		wg.Go(func() { all.note(l, r.One(ctx, s, l)) })
+	}
+	wg.Wait()
+	o := r.close(ctx, s)
+	if own := s.Own(); own != nil {
+		all.note(*own, o)
+	}
+}
+
+// outcomes collects from several goroutines.
+type outcomes struct {
+	mu sync.Mutex
+	by map[string]Outcome
+}
+
+func (o *outcomes) note(l providers.Lease, outcome Outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.by == nil {
+		o.by = map[string]Outcome{}
+	}
+	o.by[l.Key()] = outcome
+}
+
+// One revokes one lease, repeating until ctx is done, and strikes it out of the book when it is known to be gone.
+func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome {
+	o := r.repeat(ctx, func(ctx context.Context) (providers.Proof, error) { return s.Revoke(ctx, l) },
+		func(err error) {
+			if r.Waiting != nil {
+				r.Waiting(l, err)
+			}
+		})
+	if d, ok := s.Session.(providers.Deferrer); ok && o.Proof == providers.Failed {
+		o = r.deferred(ctx, d, l, o)
+	}
+	if o.Confirmed() {
+		r.Book.Gone(l)
+	}
+	return o
+}
+
+// deferred hands over what could not be revoked here.
+func (r Revoker) deferred(ctx context.Context, d providers.Deferrer, l providers.Lease, failed Outcome) Outcome {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.attempt())
+	defer cancel()
+	proof, err := d.Defer(ctx, l)
+	if err != nil {
+		failed.Err = fmt.Errorf("%w; handing it to the server failed too: %w", failed.Err, err)
+		return failed
+	}
+	failed.Proof = proof
+	if proof == providers.Proven {
+		failed.Err = nil
+	}
+	return failed
+}
+
+// close ends the session's own login. Its time is its own, so that it is tried at least once also after ctx is done. A session that borrowed its login
+// and still holds leases stays in the book: the guard needs it.
+func (r Revoker) close(ctx context.Context, s *Session) Outcome {
+	if s.Own() == nil && len(r.Book.Held(s)) > 0 {
+		return Outcome{Proof: providers.Failed, Err: errors.New("leases are left")}
+	}
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.attempt())
+		defer cancel()
+	}
+	o := r.repeat(ctx, s.Close, func(error) {})
+	if o.Confirmed() {
+		r.Book.closedSession(s)
+	}
+	return o
+}
+
+func (r Revoker) attempt() time.Duration {
+	if r.Attempt > 0 {
+		return r.Attempt
+	}
+	return 5 * time.Second
+}
+
+// repeat makes attempts, each with a deadline of its own, until one succeeds, one is refused, or ctx is done.
+func (r Revoker) repeat(ctx context.Context, try func(context.Context) (providers.Proof, error), failed func(error)) Outcome {
+	began := time.Now()
+	for wait := range Backoff {
+		attempt, cancel := context.WithTimeout(ctx, r.attempt())
+		proof, err := try(attempt)
+		cancel()
+		o := Outcome{Proof: proof, At: time.Now(), Took: time.Since(began), Err: err}
+		if err == nil {
+			return o
+		}
+		o.Proof = providers.Failed
+		if errors.Is(err, providers.ErrRefused) {
+			return o
+		}
+		failed(err)
+		select {
+		case <-ctx.Done():
+			return o
+		case <-time.After(wait):
+		}
+	}
+	panic("unreachable: Backoff does not end")
+}
+
+// Backoff yields the waits between attempts, without end: about 1, 2, 4, 8 and then every 15 s, each less up to a third at random, so that
+// a thousand jobs whose server was down do not all return at once; the very first retry comes after 200 ms, for the passing faults.
+func Backoff(yield func(time.Duration) bool) {
+	wait := 200 * time.Millisecond
+	for {
+		if !yield(wait - time.Duration(rand.Int64N(int64(wait)/3))) {
+			return
+		}
+		switch {
+		case wait < time.Second:
+			wait = time.Second
+		default:
+			wait = min(2*wait, 15*time.Second)
+		}
+	}
+}

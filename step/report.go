@@ -1,0 +1,159 @@
+package step
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/lease"
+	"github.com/with-creds/with-creds/step/receipt"
+	"github.com/with-creds/with-creds/step/spec/nearest"
+)
+
+func (l Log) orSilent() Log {
+	silent := func(string, ...any) {}
+	if l.Say == nil {
+		l.Say = silent
+	}
+	if l.Warn == nil {
+		l.Warn = silent
+	}
+	if l.Debug == nil {
+		l.Debug = silent
+	}
+	return l
+}
+
+// sayIssued is the first of the run's two lines: how many, to which variables, for how long, how fast.
+func (r *run) sayIssued() {
+	var names []string
+	files := 0
+	shortest := time.Duration(0)
+	for _, c := range r.issued {
+		for _, v := range c.values {
+			names = append(names, v.Name)
+			if v.File {
+				files++
+			}
+		}
+		if c.ttl > 0 && (shortest == 0 || c.ttl < shortest) {
+			shortest = c.ttl
+		}
+	}
+	line := fmt.Sprintf("issued %d credential%s → %s", len(r.issued), plural(len(r.issued), "", "s"), strings.Join(names, ", "))
+	if files > 0 {
+		line += fmt.Sprintf(" (%d in private files)", files)
+	}
+	if shortest > 0 {
+		line += "; TTL " + shortest.Round(time.Second).String()
+	}
+	r.Log.Say("%s; %s", line, took(r.timings.Login+r.timings.Issue))
+}
+
+// judge puts the outcomes into the receipt, says the second line, and counts what is not confirmed.
+func (r *run) judge(outcomes map[string]lease.Outcome) (unproven int) {
+	tally := map[string]int{}
+	for _, c := range r.issued {
+		entry := receipt.Credential{
+			Source: c.spec.Request.Source(), Lease: c.credential.Lease.ID,
+			Issued: c.at.UTC().Truncate(time.Millisecond), TTL: int64(c.ttl.Round(time.Second).Seconds()),
+			Renewals: c.renewals, Replacements: c.replacements, Variables: []string{},
+		}
+		if f, ok := c.credential.Field("username"); ok && !f.Secret {
+			entry.Username = f.Value
+		}
+		for _, v := range c.values {
+			entry.Variables = append(entry.Variables, v.Name)
+			if v.File {
+				entry.Files++
+			}
+		}
+		l := c.credential.Lease
+		switch o, known := outcomes[l.Key()]; {
+		case l.IsZero() && l.Expires.IsZero():
+			tally["nothing to revoke"]++
+		case l.IsZero():
+			entry.Revocation = &receipt.Revocation{Proof: providers.Expires, At: l.Expires.UTC()}
+			tally["expires"]++
+		case known:
+			entry.Revocation = revocation(l, o)
+			tally[string(entry.Revocation.Proof)]++
+		}
+		r.receipt.Credentials = append(r.receipt.Credentials, entry)
+	}
+	for _, s := range r.opened {
+		own := s.Own()
+		if own == nil {
+			continue
+		}
+		entry := receipt.Session{Provider: own.Provider, Lease: own.ID}
+		if o, ok := outcomes[own.Key()]; ok {
+			entry.Revocation = revocation(*own, o)
+		}
+		r.receipt.Sessions = append(r.receipt.Sessions, entry)
+	}
+	for key, o := range outcomes {
+		if o.Confirmed() {
+			continue
+		}
+		unproven++
+		_, id, _ := strings.Cut(key, "\x00")
+		r.Log.Warn("%s is not proven to be revoked (%s): %v%s", id, o.Proof, o.Err, r.andNow(o))
+	}
+	if len(r.issued) > 0 {
+		var parts []string
+		for _, how := range slices.Sorted(maps.Keys(tally)) {
+			parts = append(parts, fmt.Sprintf("%d %s", tally[how], how))
+		}
+		r.Log.Say("revoked %d credential%s: %s; %s", len(r.issued), plural(len(r.issued), "", "s"), strings.Join(parts, ", "), took(r.timings.Revoke))
+	}
+	return unproven
+}
+
+// andNow says what happens to a lease that the run could not end.
+func (r *run) andNow(o lease.Outcome) string {
+	switch {
+	case o.Proof == providers.Accepted:
+		return "; the server has promised to"
+	case r.guard != nil:
+		return "; the guard goes on trying until it has expired"
+	}
+	return "; it ends with its TTL"
+}
+
+func revocation(l providers.Lease, o lease.Outcome) *receipt.Revocation {
+	v := &receipt.Revocation{Proof: o.Proof, At: o.At.UTC().Truncate(time.Millisecond), TookMs: o.Took.Milliseconds()}
+	if o.Proof == providers.Expires && !l.Expires.IsZero() {
+		v.At = l.Expires.UTC().Truncate(time.Second)
+	}
+	if o.Err != nil {
+		v.Error = o.Err.Error()
+	}
+	return v
+}
+
+// A waiting says what is waited for when it takes longer than two seconds.
+type waiting struct{ timer *time.Timer }
+
+func (r *run) slow(what string) waiting {
+	return waiting{time.AfterFunc(2*time.Second, func() { r.Log.Say("still %s …", what) })}
+}
+
+func (w waiting) done() { w.timer.Stop() }
+
+func took(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func unknownProvider(name string, known map[string]providers.Provider) error {
+	names := slices.Sorted(maps.Keys(known))
+	return fmt.Errorf("there is no provider %q%s (there are: %s)", name, nearest.DidYouMean(name, names), strings.Join(names, ", "))
+}

@@ -1,0 +1,283 @@
+// Package step is one wrapped command from beginning to end.
+//
+//	settings → specs → open providers → issue all, in parallel → bind → start guard's watch → start command
+//	    → supervise: mask output, forward signals, renew → command ends → revoke all, in parallel → prove → receipt
+//
+// # What a run promises
+//
+//   - P1, exit 0 means revoked: the command succeeded and every credential it was given is confirmed gone.
+//   - P5, all or nothing: if one credential cannot be issued, the command never starts and what was issued is revoked.
+//   - Whatever is asked for is waited for (within IssueTimeout) before anything is revoked: a request that is abandoned can
+//     create a credential which nobody knows of.
+//   - No way out of Run skips revocation: not an error, not a signal, not a second signal.
+//   - What is left when RevokeTimeout is over is handed to the guard, which goes on, and the exit code says so.
+package step
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/bind"
+	"github.com/with-creds/with-creds/step/child"
+	"github.com/with-creds/with-creds/step/guard"
+	"github.com/with-creds/with-creds/step/lease"
+	"github.com/with-creds/with-creds/step/mask"
+	"github.com/with-creds/with-creds/step/receipt"
+	"github.com/with-creds/with-creds/step/spec"
+)
+
+// Options are all that a run is made of. Everything it uses of the world comes in here.
+type Options struct {
+	Version   string
+	Specs     []spec.Spec
+	Providers map[string]providers.Provider
+	Lookup    func(name string) (string, bool) // settings for the providers
+
+	Argv                  []string
+	Env                   []string // this process's environment; the command's is made of it
+	Stdin, Stdout, Stderr *os.File
+	Signals               <-chan os.Signal // see child.Signals
+
+	Bind    bind.Options
+	PassEnv []string // secrets of with-creds' own that the command may inherit
+	Mask    bool
+	MaskNow []string // values the command already has, to be masked as well
+	// Masking returns the line that makes the CI's log filter mask a value; nil: it has none.
+	Masking func(value string) (string, bool)
+
+	Leash         time.Duration
+	Grace         time.Duration
+	IssueTimeout  time.Duration // default 60 s
+	RevokeTimeout time.Duration
+	WarnOnly      bool           // --revoke-failure=warn
+	KillOnExpiry  bool           // --on-expiry=kill
+	OnRotate      syscall.Signal // 0: none
+	EnvFile       string
+
+	Guard   *guard.Options // nil: no guard
+	Receipt string         // where to write it; empty: nowhere
+	CI      *receipt.CI
+	Log     Log
+}
+
+// Log is where a run's own words go. Nil functions say nothing.
+type Log struct {
+	Say   func(format string, args ...any) // the two lines of a run, and what it waits for
+	Warn  func(format string, args ...any)
+	Debug func(format string, args ...any)
+}
+
+// A Result is how a run ended.
+type Result struct {
+	Code    int
+	Receipt receipt.Receipt
+}
+
+// Run wraps one command. It reads from top to bottom in run.run.
+func Run(o Options) Result {
+	r := &run{Options: o, id: newID(), began: time.Now(), masker: mask.New(mask.Options{}), sessions: map[string]*lease.Session{}}
+	r.Log = o.Log.orSilent()
+	r.run()
+	return Result{Code: r.code, Receipt: r.receipt}
+}
+
+// A run is the state of one wrapped command. Its phases run one after another on one goroutine; what they start in
+// parallel they also wait for.
+type run struct {
+	Options
+	id    string
+	began time.Time
+
+	signals  *early
+	guard    *guard.Guard
+	book     *lease.Book
+	lock     sync.Mutex                // guards the next two
+	sessions map[string]*lease.Session // by provider; the current one
+	opened   []*lease.Session          // all there ever were
+	issued   []*issued
+	files    *files
+	masker   *mask.Masker
+	masked   atomic.Int64
+	requests atomic.Int64
+	child    *child.Child
+	ended    child.Result
+
+	code    int
+	err     error // why with-creds failed
+	timings receipt.Timings
+	receipt receipt.Receipt
+}
+
+// run is the whole of it, one line a phase. A phase that fails ends the preparations; giving back and accounting always follow.
+func (r *run) run() {
+	r.signals = listen(r.Signals)
+	for _, phase := range []func() error{
+		r.check,    // all that can be judged without the network
+		r.watch,    // the guard, before there is anything to lose
+		r.open,     // log in, all providers in parallel: the first round trip
+		r.issue,    // all credentials in parallel: the second
+		r.bind,     // variables, files, masks
+		r.commence, // the command
+	} {
+		if err := phase(); err != nil {
+			r.fail(err)
+			break
+		}
+	}
+	if r.child != nil {
+		r.supervise() // until the command and what it left behind have ended
+	}
+	r.revoke()  // everything, in parallel, and prove it
+	r.account() // the receipt
+}
+
+// fail notes why nothing was run, and how that is told in the exit code.
+func (r *run) fail(err error) {
+	r.err = err
+	r.code = child.ExitCode(err)
+	if sig := r.signals.caught(); sig != 0 {
+		r.code = 128 + int(sig)
+		r.err = fmt.Errorf("stopped by %s before the command was started", sig)
+	}
+	r.Log.Warn("%v", r.err)
+}
+
+// check judges settings and specs. Nothing was started and nothing sent.
+func (r *run) check() error {
+	_, err := Plan(r.Specs, r.Providers, r.Bind)
+	return err
+}
+
+// watch starts the guard. Without one the run goes on: the leash remains.
+func (r *run) watch() error {
+	if r.Options.Guard != nil {
+		o := *r.Options.Guard
+		o.Run, o.Warnf = r.id, r.Log.Warn
+		g, err := guard.Start(o)
+		if err != nil {
+			r.Log.Warn("%v; going on without: should this process be killed, credentials end with the leash only", err)
+		}
+		r.guard = g
+	}
+	r.book = lease.NewBook(recorder(r.guard))
+	return nil
+}
+
+// recorder keeps a nil *Guard from becoming an interface that is not nil.
+func recorder(g *guard.Guard) lease.Recorder {
+	if g == nil {
+		return nil
+	}
+	return g
+}
+
+// commence starts the command.
+func (r *run) commence() error {
+	r.guard.Flush(time.Second) // what the command is about to be given is in the journal
+	if r.signals.caught() != 0 {
+		return errStopped
+	}
+	began := time.Now()
+	c, err := child.Start(child.Options{
+		Argv: r.Argv, Env: r.environ(),
+		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
+		Mask:  r.masking(),
+		Grace: r.Grace,
+		Spare: r.guard.Is,
+		Warnf: r.Log.Warn,
+	})
+	if err != nil {
+		return err
+	}
+	r.child = c
+	pid, group, start := c.Process()
+	r.guard.Command(guard.Command{PID: pid, Group: group, Start: start})
+	r.timings.Start = time.Since(began).Milliseconds()
+	return nil
+}
+
+// supervise keeps the credentials alive until the command has ended.
+func (r *run) supervise() {
+	began := time.Now()
+	keeping := r.keep()
+	r.ended = r.child.Wait(r.signals.release())
+	keeping.stop()
+	r.timings.Command = time.Since(began).Milliseconds()
+	r.code = r.ended.Code
+	if r.ended.Output != nil {
+		r.Log.Warn("the command's output could not be written: %v", r.ended.Output)
+		r.err = r.ended.Output
+		if r.code == 0 {
+			r.code = 125
+		}
+	}
+	if n := r.ended.Orphans; n > 0 {
+		r.Log.Say("ended %d process%s that the command left behind", n, plural(n, "", "es"))
+	}
+}
+
+// revoke gives everything back and judges P1.
+func (r *run) revoke() {
+	if r.book == nil {
+		return
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), r.RevokeTimeout)
+	defer cancel()
+	r.files.remove()
+	defer r.slow("revoking").done()
+	outcomes := lease.Revoker{Book: r.book, Waiting: func(l providers.Lease, err error) {
+		r.Log.Debug("revoking %s: %v", l.ID, err)
+	}}.Everything(ctx)
+	r.timings.Revoke = time.Since(began).Milliseconds()
+
+	unproven := r.judge(outcomes)
+	if unproven == 0 && r.book.Empty() {
+		r.guard.Done()
+	} else {
+		r.guard.Leave()
+	}
+	if unproven > 0 && r.code == 0 && !r.WarnOnly {
+		r.code = 125
+	}
+}
+
+// account writes the receipt.
+func (r *run) account() {
+	r.receipt.Schema, r.receipt.Run, r.receipt.Version = receipt.Schema, r.id, r.Version
+	if len(r.Argv) > 0 {
+		r.receipt.Command = r.Argv[0]
+	}
+	r.receipt.Started, r.receipt.Ended = r.began.UTC().Truncate(time.Millisecond), time.Now().UTC().Truncate(time.Millisecond)
+	if r.err != nil {
+		r.receipt.Error = r.err.Error()
+	}
+	r.receipt.Masked, r.receipt.Requests = int(r.masked.Load()), r.requests.Load()
+	r.receipt.Timings, r.receipt.CI = r.timings, r.CI
+	r.receipt.ExitCode = r.code
+	if r.Receipt == "" {
+		return
+	}
+	if err := r.receipt.Write(r.Receipt); err != nil {
+		r.Log.Warn("%v", err)
+		if r.code == 0 {
+			r.code = 125
+		}
+	}
+}
+
+// newID names a run: lower-case letters and digits, at home in a role name and in a file name.
+func newID() string {
+	var b [5]byte
+	rand.Read(b[:])
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}
