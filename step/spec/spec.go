@@ -106,7 +106,7 @@ func parseWords(text string, words []word) (Spec, error) {
 			switch {
 			case s.Preset != "":
 				return Spec{}, newError(text, w.begin, "a second as=: a spec takes one preset; bind what else is needed with NAME=field")
-			case !isPresetName(name):
+			case !IsPresetName(name):
 				return Spec{}, newError(text, w.offset(len("as=")), "a preset's name is lower-case letters, digits, - and _, for example as=postgres")
 			}
 			s.Preset = name
@@ -134,8 +134,8 @@ func (s Spec) String() string {
 	return strings.Join(words, " ")
 }
 
-// isPresetName reports whether name is [a-z0-9][a-z0-9_-]*.
-func isPresetName(name string) bool {
+// IsPresetName reports whether name is [a-z0-9][a-z0-9_-]*.
+func IsPresetName(name string) bool {
 	for i, c := range []byte(name) {
 		switch {
 		case isLower(c), isDigit(c):

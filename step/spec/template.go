@@ -152,3 +152,6 @@ func (t Template) bindingText() string {
 	}
 	return t.String()
 }
+
+// FieldTemplate is the template that holds one field as it is, whatever the field's name.
+func FieldTemplate(name string) Template { return Template{parts: []part{{field: name}}} }

@@ -1,0 +1,130 @@
+package bind
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/with-creds/with-creds/step/spec"
+	"github.com/with-creds/with-creds/step/spec/nearest"
+)
+
+// A binding is a spec's binding and who chose its name, which decides what it may be.
+type binding struct {
+	spec.Binding
+	origin origin
+}
+
+type origin int
+
+const (
+	written     origin = iota // by a person, in a spec or in a preset of their own
+	fromBuiltIn               // by a preset of this package
+	fromDefault               // by the path and the server's field names
+)
+
+// Check refuses, before anything is issued, all that the specs alone show to be wrong: an unknown preset, a name that
+// cannot be bound, a name bound twice. It reports every fault, not only the first.
+func Check(specs []spec.Spec, o Options) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(o.Presets)) {
+		if !spec.IsPresetName(name) {
+			errs = append(errs, fmt.Errorf("preset %s: a preset's name is lower-case letters, digits, - and _", plain(name)))
+		}
+		if _, err := spec.ParsePreset(o.Presets[name]); err != nil {
+			errs = append(errs, fmt.Errorf("preset %s: %w", name, err))
+		}
+	}
+	if errs != nil {
+		return errors.Join(errs...)
+	}
+	by := map[string]string{} // name → the source that binds it
+	for _, s := range specs {
+		bindings, err := o.resolve(s)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, b := range bindings {
+			if err := o.refuse(b); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", s.Request.Source(), err))
+				continue
+			}
+			if b.Optional {
+				continue // whether it will be bound, and so twice, is known only from the credential's fields
+			}
+			if other, taken := by[fold(b.Name)]; taken {
+				errs = append(errs, fmt.Errorf("%s: %s is already bound by %s; give one of the two another name (NAME=field)", s.Request.Source(), b.Name, other))
+				continue
+			}
+			by[fold(b.Name)] = s.Request.Source()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// resolve returns the bindings of a spec's preset and its own; none for the default form.
+func (o Options) resolve(s spec.Spec) ([]binding, error) {
+	var all []binding
+	if s.Preset != "" {
+		text, origin := o.Presets[s.Preset], written
+		if text == "" {
+			p, ok := BuiltIn(s.Preset)
+			if !ok {
+				names := o.presetNames()
+				return nil, fmt.Errorf("%s: there is no preset %q%s; there are %s", s.Request.Source(), s.Preset,
+					nearest.DidYouMean(s.Preset, names), strings.Join(names, ", "))
+			}
+			text, origin = p.Bindings, fromBuiltIn
+		}
+		bindings, err := spec.ParsePreset(text)
+		if err != nil {
+			return nil, fmt.Errorf("preset %s: %w", s.Preset, err)
+		}
+		for _, b := range bindings {
+			all = append(all, binding{b, origin})
+		}
+	}
+	for _, b := range s.Bindings {
+		all = append(all, binding{b, written})
+	}
+	return all, nil
+}
+
+// presetNames are all presets there are, sorted.
+func (o Options) presetNames() []string {
+	names := slices.Collect(maps.Keys(o.Presets))
+	for _, p := range BuiltIns() {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// refuse judges a name.
+func (o Options) refuse(b binding) error {
+	allowed := slices.ContainsFunc(o.AllowEnv, func(name string) bool { return fold(name) == fold(b.Name) })
+	switch {
+	case !spec.IsName(b.Name):
+		return fmt.Errorf("%s cannot name a variable: letters, digits and _ can, and not a digit first", plain(b.Name))
+	case reserved(b.Name):
+		return fmt.Errorf("%s cannot be bound: names that begin with WITH_CREDS are with-creds' own", b.Name)
+	case b.origin == fromBuiltIn:
+		return nil
+	case b.origin == fromDefault:
+		// --allow-env is an answer to a name that a person wrote. This one a server can choose.
+		if why, found := changesCode(b.Name); found {
+			return fmt.Errorf("a field would be bound to %s, which %s; bind the fields you need by name (NAME=field)", b.Name, why)
+		}
+		if why, found := steers(b.Name); found {
+			return fmt.Errorf("a field would be bound to %s, which %s; bind the fields you need by name (NAME=field)", b.Name, why)
+		}
+	case !allowed:
+		if why, found := changesCode(b.Name); found {
+			return fmt.Errorf("%s is not bound because it %s; --allow-env %s admits it", b.Name, why, b.Name)
+		}
+	}
+	return nil
+}
