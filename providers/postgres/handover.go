@@ -1,0 +1,76 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// lockWait bounds how long handing objects over waits for somebody else's lock on one of them, because everybody who wants that object
+// queues up behind. Revoke is tried again anyway.
+const lockWait = 2 * time.Second
+
+// handOver leaves nothing depending on a disabled role: in every database where there is something, what it owns becomes the group's, and
+// what was granted to it is revoked. One database that fails does not keep the others from being done.
+func (s *Session) handOver(ctx context.Context, l providers.Lease, left remains) error {
+	heir := ident(l.Scope[scopeGroup])
+	if left.groupGone {
+		heir = "CURRENT_USER" // better the administrator's than lost
+	}
+	var errs []error
+	for _, tx := range left.prepared {
+		errs = append(errs, s.rollBackPrepared(ctx, l, tx))
+	}
+	for _, db := range left.databases {
+		if !db.accepts {
+			errs = append(errs, providers.Refused(failf(nil,
+				"database %s holds objects or grants of the role and accepts no connections: ALTER DATABASE %s ALLOW_CONNECTIONS true, then revoke again",
+				db.name, ident(db.name))))
+			continue
+		}
+		err := s.empty(ctx, l.ID, heir, db)
+		if err == nil && db.owned {
+			s.settings.Warnf("postgres: what role %s made in database %s now belongs to %s", l.ID, db.name, heir)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// empty hands over in one database, in one transaction: REASSIGN OWNED gives away what can be owned, DROP OWNED then removes what
+// cannot (grants, default privileges, row policies, user mappings).
+func (s *Session) empty(ctx context.Context, role, heir string, db database) error {
+	c, err := s.connect(ctx, db.name)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	_, err = c.exec(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(lockWait.Milliseconds(), 10)+
+		"; REASSIGN OWNED BY "+ident(role)+" TO "+heir+"; DROP OWNED BY "+ident(role))
+	return explain(fmt.Sprintf("handing over what it made in database %s", db.name), err)
+}
+
+// rollBackPrepared ends a two-phase transaction of the role's: it holds locks and uncommitted objects for ever otherwise. Its author is
+// gone, so nobody can have been promised its commit by a coordinator that still lives.
+func (s *Session) rollBackPrepared(ctx context.Context, l providers.Lease, tx preparedTx) error {
+	c, err := s.connect(ctx, tx.database)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	doing := fmt.Sprintf("rolling back the prepared transaction %q in database %s", tx.gid, tx.database)
+	if !c.superuser() { // only its owner may
+		if _, err := c.execAlone(ctx, "SET ROLE "+ident(l.ID)); err != nil {
+			return explain(doing, err)
+		}
+	}
+	if _, err := c.execAlone(ctx, "ROLLBACK PREPARED "+literal(tx.gid)); err != nil && sqlstate(err) != codeUndefinedObject {
+		return explain(doing, err)
+	}
+	s.settings.Warnf("postgres: role %s left the transaction %q prepared and uncommitted in database %s; it was rolled back", l.ID, tx.gid, tx.database)
+	return nil
+}

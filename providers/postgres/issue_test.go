@@ -1,0 +1,298 @@
+//go:build !windows
+
+package postgres
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+func TestIssuedRoleMayDoWhatItsGroupMayAndNoMore(t *testing.T) {
+	s := openShop(t)
+	c, fields := s.issue("readonly")
+	conn := s.login(fields, "shop")
+	var total int
+	if err := conn.QueryRow(t.Context(), "select sum(total) from orders").Scan(&total); err != nil || total != 50500 {
+		t.Errorf("reading: %d, %v", total, err)
+	}
+	for _, sql := range []string{
+		"insert into orders values (101, 1)", "create table mine (id int)", "create role mine", "create database mine",
+		"alter role " + c.Lease.ID + " valid until 'infinity'", "drop table orders",
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "42501") {
+			t.Errorf("%s: %v, want a refusal", sql, err)
+		}
+	}
+	s.revoke(s.session, c.Lease)
+}
+
+func TestIssuedRoleIsNamedForItsRunAndEndsWithTheLeash(t *testing.T) {
+	s := openShop(t)
+	before := time.Now()
+	c, fields := s.issue("readonly")
+	if !strings.HasPrefix(c.Lease.ID, "wc_readonly_r7k2_") || c.Lease.ID != fields["username"] {
+		t.Errorf("lease %q, user name %q", c.Lease.ID, fields["username"])
+	}
+	var comment string
+	var left float64
+	s.QueryRow("shop", &comment, "select shobj_description(oid, 'pg_authid') from pg_roles where rolname = $1", c.Lease.ID)
+	s.QueryRow("shop", &left, "select extract(epoch from rolvaliduntil - now())::float8 from pg_roles where rolname = $1", c.Lease.ID)
+	if comment != "with-creds run r7k2 for group readonly" {
+		t.Errorf("comment: %q", comment)
+	}
+	if left < 290 || left > 300 {
+		t.Errorf("the server lets the password live %.1f s more, want just under 300", left)
+	}
+	if ttl := c.Lease.Expires.Sub(before); ttl < 299*time.Second || ttl > 301*time.Second {
+		t.Errorf("the lease ends in %s, want 5m", ttl)
+	}
+	if !c.Lease.Renewable || !c.Lease.MaxExpire.IsZero() {
+		t.Errorf("lease: %+v", c.Lease)
+	}
+}
+
+func TestLifeIsTheLeashWithinTheTTLAndAnHourWithoutEither(t *testing.T) {
+	tests := []struct {
+		leash, ttl, want time.Duration
+	}{
+		{0, 0, time.Hour},
+		{5 * time.Minute, 0, 5 * time.Minute},
+		{0, 15 * time.Minute, 15 * time.Minute},
+		{5 * time.Minute, time.Minute, time.Minute},
+		{5 * time.Minute, time.Hour, 5 * time.Minute},
+	}
+	for _, test := range tests {
+		s := newSession(target{}, providers.Settings{Leash: test.leash})
+		if got := s.life(request{ttl: test.ttl}); got != test.want {
+			t.Errorf("leash %s, ttl %s: %s, want %s", test.leash, test.ttl, got, test.want)
+		}
+	}
+}
+
+func TestFieldsAreWhatAClientNeedsAndOnlySecretsAreSecret(t *testing.T) {
+	s := openShop(t)
+	c, fields := s.issue("readonly", "database=other")
+	want := map[string]string{
+		"username": c.Lease.ID, "host": "127.0.0.1", "port": fmt.Sprint(s.Port), "database": "other", "sslmode": "disable",
+		"password": fields["password"],
+		"url":      fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/other?sslmode=disable", c.Lease.ID, fields["password"], s.Port),
+	}
+	if !slices.Equal(sortedKeys(fields), sortedKeys(want)) {
+		t.Errorf("fields %q, want %q", sortedKeys(fields), sortedKeys(want))
+	}
+	for name, value := range want {
+		if fields[name] != value {
+			t.Errorf("field %s is not as wanted", name)
+		}
+	}
+	for _, f := range c.Fields {
+		if wantSecret := f.Name == "password" || f.Name == "url"; f.Secret != wantSecret {
+			t.Errorf("field %s: secret %t", f.Name, f.Secret)
+		}
+	}
+	if u, err := url.Parse(fields["url"]); err != nil || u.User.Username() != c.Lease.ID {
+		t.Errorf("the url does not parse: %v", err)
+	}
+}
+
+func TestIssuingTakesOneRoundTripAndRevokingTwo(t *testing.T) {
+	s := openShop(t)
+	opened := s.sent.Load()
+	c, _ := s.issue("readonly")
+	issued := s.sent.Load()
+	s.revoke(s.session, c.Lease)
+	revoked := s.sent.Load()
+	if opened != 1 || issued-opened != 1 || revoked-issued != 2 {
+		t.Errorf("round trips: open %d, issue %d, revoke %d; want 1, 1, 2", opened, issued-opened, revoked-issued)
+	}
+}
+
+func TestPasswordIsNeitherInTheServersLogNorInAnythingButItsFields(t *testing.T) {
+	s := openShop(t)
+	c, fields := s.issue("readonly")
+	s.login(fields, "shop")
+	lease, err := json.Marshal([]any{c.Lease, s.intents})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := s.Log()
+	if !strings.Contains(log, "SCRAM-SHA-256$4096:") {
+		t.Fatal("the log does not show the statement that made the role: the check is void")
+	}
+	secrets := []string{fields["password"], s.Password}
+	noSecret(t, "the server's log", log, secrets...)
+	noSecret(t, "the lease or the intent", string(lease), secrets...)
+	noSecret(t, "a printed credential", fmt.Sprintf("%v %+v %#v", c, c, c), secrets...)
+	noSecret(t, "a printed handoff", fmt.Sprintf("%v %+v %#v", s.session.Handoff(), s.session.Handoff(), s.session.Handoff()), secrets...)
+	noSecret(t, "a printed target", fmt.Sprintf("%v %+v %#v", s.session.target, s.session.target, s.session.target), secrets...)
+}
+
+func TestIntentComesBeforeTheRoleAndAnErrorForbidsIt(t *testing.T) {
+	s := openShop(t)
+	settings := s.settings()
+	settings.Intend = func(l providers.Lease) error {
+		if roles := s.Roles("wc_"); len(roles) != 0 {
+			t.Errorf("the role was there before it was told: %q", roles)
+		}
+		if l.ID == "" || l.Scope[scopeMaker] == "" || l.Scope[scopeGroup] != "readonly" {
+			t.Errorf("the intent does not say what to revoke: %+v", l)
+		}
+		return errors.New("the guard is gone")
+	}
+	_, err := s.open(settings).Issue(within(t, 5*time.Second), ask("readonly"))
+	if err == nil || !strings.Contains(err.Error(), "the guard is gone") {
+		t.Errorf("error: %v", err)
+	}
+	if roles := s.Roles("wc_"); len(roles) != 0 {
+		t.Errorf("a role was made against the intent's refusal: %q", roles)
+	}
+}
+
+func TestIssueRefusesWithAWayOut(t *testing.T) {
+	s := openShop(t)
+	s.Exec("shop", `create role boss superuser nologin; create role hirer createrole nologin;
+		create role deputy nologin; grant boss to deputy; create role "Sales Team" nologin; grant select on orders to "Sales Team"`)
+	tests := []struct {
+		name, group, param string
+		want               string
+	}{
+		{"unknown group", "nobody", "", `there is no role nobody: create it, and grant it what the command may do: CREATE ROLE "nobody" NOLOGIN`},
+		{"superuser", "boss", "", "boss is a superuser"},
+		{"superuser by way of another", "deputy", "", "boss is a superuser"},
+		{"may create roles", "hirer", "", "hirer may create roles"},
+		{"unknown database", "readonly", "database=nowhere", "there is no database nowhere"},
+		{"unknown parameter", "readonly", "role=x", "there are database and ttl"},
+		{"ttl without a unit", "readonly", "ttl=15", "write 15m"},
+		{"no group", "", "", "write postgres:GROUP"},
+		{"too long", strings.Repeat("g", 64), "", "63 bytes"},
+		{"injected statement", `x"; drop role readonly; --`, "", "there is no role"},
+		{"injected literal", `x'; drop role readonly; --`, "", "there is no role"},
+		{"injected backslash", `x\'; drop role readonly; --`, "", "there is no role"},
+		{"injected dollar quote", `x$$; drop role readonly; $$`, "", "there is no role"},
+		{"injected format verb", `%I %s %L`, "", "there is no role"},
+		{"control character", "a\nb", "", "control character"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var params []string
+			if test.param != "" {
+				params = append(params, test.param)
+			}
+			_, err := s.session.Issue(within(t, 5*time.Second), ask(test.group, params...))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error: %v\nwant: …%s…", err, test.want)
+			}
+			if !errors.Is(err, providers.ErrRefused) {
+				t.Error("the lifecycle would ask again in vain")
+			}
+		})
+	}
+	if roles := s.Roles("wc_"); len(roles) != 0 {
+		t.Errorf("left behind: %q", roles)
+	}
+	if roles := s.Roles("readonly"); len(roles) != 1 {
+		t.Error("the group readonly is gone: a group's name was run as SQL")
+	}
+	c, fields := s.issue("Sales Team")
+	var n int
+	if err := s.login(fields, "shop").QueryRow(t.Context(), "select count(*) from orders").Scan(&n); err != nil || n != 100 {
+		t.Errorf("a group whose name needs quotes: %d, %v", n, err)
+	}
+	s.revoke(s.session, c.Lease)
+}
+
+func TestIssueWarnsOfWhatTheCommandCannotOrShouldNotHave(t *testing.T) {
+	s := openShop(t)
+	s.Exec("shop", `revoke connect on database other from public; create role runner nologin createdb; grant pg_execute_server_program to runner`)
+	c, _ := s.issue("runner", "database=other")
+	all := strings.Join(c.Warnings, "\n")
+	for _, want := range []string{`GRANT CONNECT ON DATABASE "other" TO "runner"`, "pg_execute_server_program", "SET ROLE: runner"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no warning says %s:\n%s", want, all)
+		}
+	}
+	if c, _ := s.issue("readonly"); len(c.Warnings) > 0 {
+		t.Errorf("warnings without cause: %q", c.Warnings)
+	}
+}
+
+func TestManyRunsAtOnceDoNotDisturbEachOther(t *testing.T) {
+	s := openShop(t)
+	const runs = 20
+	errs := make(chan error, runs)
+	for range runs {
+		settings := s.settings()
+		settings.Intend = nil
+		go func() {
+			errs <- func() error {
+				session, err := Provider{}.Open(within(t, 30*time.Second), settings)
+				if err != nil {
+					return err
+				}
+				defer session.Close(t.Context())
+				c, err := session.Issue(within(t, 30*time.Second), ask("readwrite"))
+				if err != nil {
+					return err
+				}
+				user, _ := c.Field("username")
+				password, _ := c.Field("password")
+				conn, err := s.Connect(user.Value, password.Value, "shop")
+				if err != nil {
+					return err
+				}
+				if _, err := conn.Exec(t.Context(), "create table "+user.Value+" (id int)"); err != nil {
+					return err
+				}
+				proof, err := session.Revoke(within(t, 30*time.Second), c.Lease)
+				if err == nil && proof != providers.Proven {
+					err = fmt.Errorf("proof: %s", proof)
+				}
+				return err
+			}()
+		}()
+	}
+	for range runs {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if roles := s.Roles("wc_"); len(roles) != 0 {
+		t.Errorf("left: %q", roles)
+	}
+}
+
+func TestOneSessionServesManyRequestsAtOnce(t *testing.T) {
+	s := openShop(t)
+	settings := s.settings()
+	settings.Intend = nil
+	session := s.open(settings)
+	errs := make(chan error)
+	for range 20 {
+		go func() {
+			c, err := session.Issue(within(t, 20*time.Second), ask("readonly"))
+			if err == nil {
+				_, err = session.Renew(within(t, 20*time.Second), c.Lease, time.Minute)
+			}
+			if err == nil {
+				_, err = session.Revoke(within(t, 20*time.Second), c.Lease)
+			}
+			errs <- err
+		}()
+	}
+	for range 20 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if roles := s.Roles("wc_"); len(roles) != 0 {
+		t.Errorf("left: %q", roles)
+	}
+}

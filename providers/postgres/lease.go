@@ -1,0 +1,79 @@
+package postgres
+
+import (
+	"crypto/rand"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// The keys of a lease's Scope.
+const (
+	scopeGroup  = "group"       // who inherits what the role made
+	scopeServer = "server"      // host and port, so that it is not looked for, and found missing, on another server
+	scopeMaker  = "application" // application_name of the session that makes the role: unique, unlike a process number
+	scopePID    = "pid"         // the same session's process on the server, for people
+)
+
+// rolePrefix begins every role's name.
+const rolePrefix = "wc_"
+
+var roleName = regexp.MustCompile(`^wc_[a-z0-9_]{1,60}$`)
+
+// newRoleName names the group and the run for who reads the server's logs, and ends in 60 random bits. It is at most 63 bytes of
+// a–z, 0–9 and _, which every tool takes without quotes.
+func newRoleName(group, run string) string {
+	return rolePrefix + lowerName(group, 24) + "_" + lowerName(run, 20) + "_" + strings.ToLower(rand.Text()[:12])
+}
+
+// lowerName keeps of a name what may stand in a role's name without quotes, up to limit bytes.
+func lowerName(name string, limit int) string {
+	kept := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '_'
+	}, name)
+	return kept[:min(limit, len(kept))]
+}
+
+// checkLease refuses to touch a role that is not of this package's making, or that is another server's.
+func (s *Session) checkLease(l providers.Lease) error {
+	if l.Provider != Name || !roleName.MatchString(l.ID) {
+		return providers.Refused(failf(nil, "%q is no role that with-creds made", l.ID))
+	}
+	if server, known := l.Scope[scopeServer]; known && server != s.target.server() {
+		return providers.Refused(failf(nil, "role %s is on %s, and this session is with %s: set %s to that server",
+			l.ID, server, s.target.server(), urlVariable))
+	}
+	return nil
+}
+
+func (s *Session) scope(group string, maker *connection) map[string]string {
+	return map[string]string{
+		scopeGroup: group, scopeServer: s.target.server(),
+		scopeMaker: maker.token, scopePID: strconv.FormatUint(uint64(maker.pg.PID()), 10),
+	}
+}
+
+// commentMark begins the comment on every role, followed by the run and the group.
+const commentMark = "with-creds run "
+
+func roleComment(run, group string) string {
+	return commentMark + lowerName(run, 64) + " for group " + group
+}
+
+// groupOfComment reads back what roleComment wrote.
+func groupOfComment(comment string) (group string, ours bool) {
+	rest, ours := strings.CutPrefix(comment, commentMark)
+	if !ours {
+		return "", false
+	}
+	_, group, ours = strings.Cut(rest, " for group ")
+	return group, ours
+}

@@ -1,0 +1,221 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// idleTime is how long a login stays open unused. A build of an hour must not hold one of the server's connections (100 by default)
+// for a renewal every few minutes; a short command is spared the second handshake.
+const idleTime = 10 * time.Second
+
+// A Session is one administrator's login: a single connection, opened when needed, on which concurrent calls take turns. A call waits
+// for its turn no longer than its context lets it.
+type Session struct {
+	target   target
+	settings providers.Settings
+	idle     time.Duration
+
+	turn   chan struct{} // holds one element while nobody has the turn; what follows belongs to who took it
+	conn   *connection   // nil: not connected
+	used   time.Time     // when conn was last let go
+	closed bool
+}
+
+var _ providers.Session = (*Session)(nil)
+
+func newSession(t target, s providers.Settings) *Session {
+	session := &Session{target: t, settings: s, idle: idleTime, turn: make(chan struct{}, 1)}
+	session.turn <- struct{}{}
+	return session
+}
+
+// Resume makes the session anew from a Handoff. It connects at the first call that needs the server.
+func (Provider) Resume(h providers.Handoff, s providers.Settings) (providers.Session, error) {
+	var t target
+	if err := json.Unmarshal(h.Data, &t); err != nil {
+		// Not the error itself: it may quote the data.
+		return nil, failf(nil, "the handed over session is not readable")
+	}
+	return newSession(t, s), nil
+}
+
+// Handoff holds the administrator's login and the TLS files' content.
+func (s *Session) Handoff() providers.Handoff {
+	data, err := json.Marshal(s.target)
+	if err != nil {
+		panic("postgres: a target of strings does not marshal: " + err.Error())
+	}
+	return providers.Handoff{Provider: Name, Data: data}
+}
+
+// Own is nil: the administrator's login is not the run's to end.
+func (s *Session) Own() *providers.Lease { return nil }
+
+// Close closes the connection. Nothing is left to prove.
+func (s *Session) Close(ctx context.Context) (providers.Proof, error) {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return providers.Proven, nil // a call still has the connection and will not outlive its own deadline
+	}
+	s.closed = true
+	s.disconnect()
+	s.turn <- struct{}{}
+	return providers.Proven, nil
+}
+
+// use runs f with the connection, opening it first if need be. Errors of f come back as they are; those of connecting, explained.
+func (s *Session) use(ctx context.Context, f func(*connection) error) error {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return failf(ctx.Err(), "waiting for the connection to %s", s.target.server())
+	}
+	defer func() {
+		s.used = time.Now()
+		s.turn <- struct{}{}
+	}()
+	if s.closed {
+		return failf(nil, "the session is closed")
+	}
+	if s.conn != nil && s.conn.dead(time.Since(s.used)) {
+		s.disconnect()
+	}
+	if s.conn == nil {
+		conn, err := s.connect(ctx, s.target.Settings["dbname"])
+		if err != nil {
+			return err
+		}
+		s.conn = conn
+		time.AfterFunc(s.idle, s.closeIdle)
+	}
+	err := f(s.conn)
+	if s.conn.pg.IsClosed() {
+		s.disconnect()
+		if err != nil && ctx.Err() == nil {
+			return lost{err}
+		}
+	}
+	return err
+}
+
+// closeIdle closes the connection once it has not been used for the idle time.
+func (s *Session) closeIdle() {
+	select {
+	case <-s.turn:
+	default: // in use
+		time.AfterFunc(s.idle, s.closeIdle)
+		return
+	}
+	if left := s.idle - time.Since(s.used); s.conn != nil && left > 0 {
+		time.AfterFunc(left, s.closeIdle)
+	} else {
+		s.disconnect()
+	}
+	s.turn <- struct{}{}
+}
+
+func (s *Session) disconnect() {
+	if s.conn != nil {
+		s.conn.close()
+		s.conn = nil
+	}
+}
+
+// lost wraps the error of a connection that broke, as opposed to one given up for want of time. What was sent may have been done.
+type lost struct{ error }
+
+func (l lost) Unwrap() error { return l.error }
+
+// A connection is one login. It is for one goroutine at a time.
+type connection struct {
+	pg    *pgconn.PgConn
+	token string // its application_name, which no other connection ever has
+	count func()
+}
+
+// connect logs in to the database.
+func (s *Session) connect(ctx context.Context, database string) (*connection, error) {
+	token := applicationName(s.settings.Run)
+	doing := fmt.Sprintf("logging in to %s, database %s, as %s", s.target.server(), database, s.target.Settings["user"])
+	config, err := s.target.config(database, token)
+	if err != nil {
+		return nil, providers.Refused(failf(err, "%s", doing))
+	}
+	s.settings.CountRequest()
+	pg, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil { // pgx's own account of what it connects to repeats ours
+			err = inner
+		}
+		return nil, explain(doing, err)
+	}
+	return &connection{pg: pg, token: token, count: s.settings.CountRequest}, nil
+}
+
+// applicationName names the run for who looks at pg_stat_activity, and tells one connection from every other for all time, where a
+// process number would be used again.
+func applicationName(run string) string {
+	return "with-creds " + lowerName(run, 24) + " " + strings.ToLower(rand.Text()[:16])
+}
+
+// preamble makes each statement see what was committed before it, whatever the administrator's default, and names in it mean the
+// server's own objects and not somebody's in the schema public.
+const preamble = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET search_path TO pg_catalog; "
+
+// exec sends statements in one round trip and returns their answers. Those up to a COMMIT, or all, are one transaction.
+func (c *connection) exec(ctx context.Context, sql string) ([]*pgconn.Result, error) {
+	results, err := c.execAlone(ctx, preamble+sql)
+	if err != nil {
+		return nil, err
+	}
+	return results[2:], nil
+}
+
+// execAlone sends a statement as it is, for the few that refuse company.
+func (c *connection) execAlone(ctx context.Context, sql string) ([]*pgconn.Result, error) {
+	c.count()
+	results, err := c.pg.Exec(ctx, sql).ReadAll()
+	if err != nil && !c.pg.IsClosed() && c.pg.TxStatus() != 'I' {
+		if _, rollback := c.pg.Exec(ctx, "ROLLBACK").ReadAll(); rollback != nil {
+			c.close()
+		}
+	}
+	return results, err
+}
+
+// superuser reports whether the administrator is one; the server says so at login.
+func (c *connection) superuser() bool { return c.pg.ParameterStatus("is_superuser") == "on" }
+
+// majorVersion is the server's, 15 for "15.18 (Debian …)"; 0 when it is not a number.
+func (c *connection) majorVersion() int {
+	version := 0
+	for _, digit := range c.pg.ParameterStatus("server_version") {
+		if digit < '0' || digit > '9' {
+			break
+		}
+		version = version*10 + int(digit-'0')
+	}
+	return version
+}
+
+// dead reports whether the server has hung up meanwhile. The look costs a millisecond, so it is saved in a burst of calls.
+func (c *connection) dead(unused time.Duration) bool {
+	return c.pg.IsClosed() || (unused > 100*time.Millisecond && c.pg.CheckConn() != nil)
+}
+
+func (c *connection) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	_ = c.pg.Close(ctx) // there is nothing to do about it, and the server drops it anyway
+}
