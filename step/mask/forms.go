@@ -1,13 +1,101 @@
 package mask
 
-import "encoding/base64"
+import (
+	"encoding/hex"
+	"strings"
+	"unicode/utf8"
+)
 
-// appendForms adds the forms in which a tool may print a secret.
+// appendForms adds the forms in which a tool is likely to print a secret:
+//
+//   - as it is, without the spaces around it, and as a shell's echo $V prints it: with one space between words
+//   - escaped for JSON, a URL, XML, a shell, and in the literals of Go, Python and JavaScript (escape.go)
+//   - in base64, wherever in the encoded text it stands and however that is wrapped (base64.go)
+//   - in hexadecimal, either case, also wrapped as xxd -p does
+//   - in UTF-16, little endian
+//
+// and of a value of several lines (a private key)
+//
+//   - the lines with LF, CRLF or nothing between them
+//   - each line by itself, in text and base64, as indenting or a log's time stamp leave it; not the armour of PEM,
+//     which is no secret and tells what stood there.
+//
+// Forms may repeat and may be too short; the caller sees to that.
 func appendForms(forms []string, value string) []string {
-	return append(forms, value)
+	lines := strings.Split(strings.TrimSpace(value), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimSuffix(l, "\r")
+	}
+	text := strings.Join(lines, "\n")
+	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n", r) })
+	forms = append(forms, value, strings.Join(words, " "))
+	forms = appendWhole(forms, text)
+	if len(lines) == 1 {
+		return forms
+	}
+	forms = appendEscapes(forms, strings.Join(lines, "\r\n"))
+	forms = append(forms, strings.Join(lines, ""))
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); isWorthMasking(l) {
+			forms = appendEscapes(forms, l)
+			forms = appendBase64(forms, l)
+		}
+	}
+	return forms
 }
 
-// appendBasic adds the forms of HTTP's basic authorization value.
-func appendBasic(forms []string, user, secret string) []string {
-	return append(forms, base64.StdEncoding.EncodeToString([]byte(user+":"+secret)))
+func appendWhole(forms []string, text string) []string {
+	forms = appendEscapes(forms, text)
+	forms = appendBase64(forms, text)
+	forms = appendWrappedBase64(forms, text)
+	forms = appendHex(forms, text)
+	if utf8.ValidString(text) {
+		forms = append(forms, utf16LE(text))
+	}
+	return forms
+}
+
+// isWorthMasking reports whether a line of a value is masked where it stands alone.
+func isWorthMasking(line string) bool {
+	armour := strings.HasPrefix(line, "-----BEGIN ") || strings.HasPrefix(line, "-----END ")
+	// A line of one character over and over is a ruler.
+	return len(line) >= MinLength && !armour && strings.Trim(line, line[:1]) != ""
+}
+
+// hexColumns is where xxd -p ends a line.
+const hexColumns = 60
+
+func appendHex(forms []string, text string) []string {
+	lower := hex.EncodeToString([]byte(text))
+	forms = append(forms, lower, strings.ToUpper(lower))
+	if len(lower) > hexColumns {
+		forms = append(forms, wrap(lower, hexColumns, "\n"), wrap(lower, hexColumns, "\r\n"))
+	}
+	return forms
+}
+
+// wrap puts end after every so many columns, but not at the end.
+func wrap(text string, columns int, end string) string {
+	var b strings.Builder
+	for len(text) > columns {
+		b.WriteString(text[:columns])
+		b.WriteString(end)
+		text = text[columns:]
+	}
+	b.WriteString(text)
+	return b.String()
+}
+
+func utf16LE(text string) string {
+	b := make([]byte, 0, 2*len(text))
+	put := func(unit rune) { b = append(b, byte(unit), byte(unit>>8)) }
+	for _, r := range text {
+		if high, low, ok := surrogates(r); ok {
+			put(high)
+			put(low)
+		} else {
+			put(r)
+		}
+	}
+	return string(b)
 }
