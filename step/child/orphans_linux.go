@@ -1,0 +1,138 @@
+package child
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A brood is what the command started: all its descendants. This process is made their subreaper (prctl(2),
+// PR_SET_CHILD_SUBREAPER), so that those whose parent ends become its own children, and can be found and reaped,
+// whatever sessions and groups they have made.
+type brood struct {
+	self, group int
+	before      map[int]uint64 // children that were there before the command, by number and start: none of the command's
+	own         []int          // the command and the terminal's monitor: waited for elsewhere
+	spared      func(pid int) bool
+
+	told map[int]uint64 // who has been asked to end or killed, by number and start
+}
+
+// giveUp is how long after SIGKILL a process is waited for: one that is stuck in the kernel does not end.
+const giveUp = 2 * time.Second
+
+func newBrood(spared func(int) bool) (*brood, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, err
+	}
+	b := &brood{self: os.Getpid(), group: unix.Getpgrp(), before: map[int]uint64{}, spared: spared, told: map[int]uint64{}}
+	for _, pid := range childrenOf(b.self) {
+		if p, err := lookAt(pid); err == nil {
+			b.before[pid] = p.start
+		}
+	}
+	return b, nil
+}
+
+// orphans are the children of this process that the command left to it.
+//
+// What this program starts itself is not among them: it was there before, is in this process's own group (as all that
+// os/exec starts unless told otherwise), or is spared by name. The command is always given another group.
+func (b *brood) orphans() []process {
+	var found []process
+	for _, pid := range childrenOf(b.self) {
+		if slices.Contains(b.own, pid) {
+			continue
+		}
+		p, err := lookAt(pid)
+		if err != nil || p.group == b.group {
+			continue
+		}
+		if start, ok := b.before[pid]; ok && start == p.start {
+			continue
+		}
+		if !b.spared(pid) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// reap buries orphans that have ended.
+func (b *brood) reap() {
+	for _, p := range b.orphans() {
+		if p.state == 'Z' {
+			reap(p.pid)
+		}
+	}
+}
+
+// all lists what the command started and still runs, the command itself not included.
+func (b *brood) all() []process {
+	var alive []process
+	seen := map[int]bool{}
+	queue := b.orphans()
+	for _, pid := range b.own {
+		queue = append(queue, processesOf(childrenOf(pid))...)
+	}
+	for len(queue) > 0 {
+		p := queue[0]
+		queue = queue[1:]
+		if seen[p.pid] || slices.Contains(b.own, p.pid) {
+			continue
+		}
+		seen[p.pid] = true
+		if p.state != 'Z' && p.state != 'X' {
+			alive = append(alive, p)
+		}
+		queue = append(queue, processesOf(childrenOf(p.pid))...)
+	}
+	return alive
+}
+
+func processesOf(pids []int) []process {
+	var all []process
+	for _, pid := range pids {
+		if p, err := lookAt(pid); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// end asks those that are left to end, each once, or kills them. It returns who is still there and can be ended.
+// It is called again and again until nobody is: between looking and signalling, a process may have started another.
+func (b *brood) end(kill bool) []process {
+	b.reap()
+	var within []process
+	for _, p := range b.all() {
+		if start, told := b.told[p.pid]; told && start == p.start && !kill {
+			within = append(within, p)
+			continue
+		}
+		var err error
+		if kill {
+			err = signalProcess(p, unix.SIGKILL)
+		} else if err = signalProcess(p, unix.SIGTERM); err == nil {
+			err = signalProcess(p, unix.SIGCONT) // one that is stopped would not hear it
+		}
+		if errors.Is(err, unix.EPERM) {
+			continue // another user's: it does not help to ask again
+		}
+		b.told[p.pid] = p.start
+		within = append(within, p)
+	}
+	return within
+}
+
+// numbers lists process ids, for a message.
+func numbers(ps []process) []int {
+	var ids []int
+	for _, p := range ps {
+		ids = append(ids, p.pid)
+	}
+	return ids
+}

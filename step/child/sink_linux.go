@@ -1,0 +1,103 @@
+package child
+
+import (
+	"errors"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A sink is where a stream's bytes end up: this process's own stdout or stderr.
+//
+// It writes to the descriptor itself. os.File would end the whole process with SIGPIPE when the reader of descriptor 1
+// or 2 is gone, and nothing may end it before it has revoked.
+type sink struct {
+	file *os.File // kept, so that the descriptor stays open
+	fd   int
+	pipe bool // poll(2) can tell when nobody reads any more what is written
+
+	mu  sync.Mutex
+	err error // the first error; nothing is written after it
+}
+
+func newSink(f *os.File) (*sink, error) {
+	fd, err := descriptor(f)
+	return &sink{file: f, fd: fd, pipe: err == nil && isPipe(fd)}, err
+}
+
+// descriptor is f.Fd without its side effect: Fd makes the file blocking, for every process that shares it.
+func descriptor(f *os.File) (int, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	n := -1
+	err = raw.Control(func(fd uintptr) { n = int(fd) })
+	return n, err
+}
+
+// Write writes all of p, waiting for a slow reader as long as it takes.
+func (s *sink) Write(p []byte) (int, error) {
+	if err := s.failure(); err != nil {
+		return 0, err
+	}
+	done := 0
+	for done < len(p) {
+		n, err := unix.Write(s.fd, p[done:])
+		switch {
+		case n > 0:
+			done += n
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN): // whoever shares the file has made it non-blocking
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, -1)
+		case err != nil:
+			s.fail(err)
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (s *sink) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *sink) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+func isPipe(fd int) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return false
+	}
+	kind := st.Mode & unix.S_IFMT
+	return kind == unix.S_IFIFO || kind == unix.S_IFSOCK
+}
+
+// sameOutput reports whether what is written to two descriptors ends up in one sequence: the same pipe, socket, terminal,
+// or one file opened once ("2>&1"). A file opened twice has two positions and is not the same.
+func sameOutput(a, b int) bool {
+	if a == b {
+		return true
+	}
+	var x, y unix.Stat_t
+	if unix.Fstat(a, &x) != nil || unix.Fstat(b, &y) != nil || x.Dev != y.Dev || x.Ino != y.Ino {
+		return false
+	}
+	switch x.Mode & unix.S_IFMT {
+	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR:
+		return true
+	}
+	const kcmpFile = 0 // KCMP_FILE of kcmp(2): 0 when both are one open file
+	pid := uintptr(os.Getpid())
+	order, _, errno := unix.Syscall6(unix.SYS_KCMP, pid, pid, kcmpFile, uintptr(a), uintptr(b), 0)
+	return errno == 0 && order == 0
+}

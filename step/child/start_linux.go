@@ -1,0 +1,193 @@
+package child
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Child is a running command. Wait must be called, once; the other methods may be called from any goroutine.
+type Child struct {
+	o       Options
+	pid     int
+	start   uint64
+	brood   *brood
+	streams []*stream
+	changes chan os.Signal // SIGCHLD
+	ask     chan string    // Terminate's reasons
+
+	mu     sync.Mutex
+	buried bool // the number is no longer the command's
+}
+
+// Start starts the command. Its error is a *StartError.
+//
+// The calling process becomes the subreaper of all its descendants (prctl(2)) and stays so.
+func Start(o Options) (*Child, error) {
+	path, err := find(o.Argv, o.Env, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(doing string, err error) error {
+		return &StartError{Command: o.Argv[0], Code: codeFailed, Err: fmt.Errorf("%s: %w", doing, err)}
+	}
+	if o.Dir != "" {
+		if info, err := os.Stat(o.Dir); err != nil {
+			return nil, fail("entering its working directory", err)
+		} else if !info.IsDir() {
+			return nil, fail("entering its working directory "+o.Dir, unix.ENOTDIR)
+		}
+	}
+	c := &Child{o: o, changes: make(chan os.Signal, 1), ask: make(chan string, 1)}
+	if c.brood, err = newBrood(o.spared); err != nil {
+		o.warnf("daemons the command leaves behind will not be found: becoming a subreaper: %v", err)
+		c.brood = &brood{self: -1, spared: o.spared}
+	}
+	p, err := c.plumb()
+	defer p.close()
+	if err != nil {
+		return nil, fail("preparing its streams", err)
+	}
+	signal.Notify(c.changes, unix.SIGCHLD)
+	c.pid, err = spawn(path, o, p.fds)
+	if err != nil {
+		c.abandon()
+		return nil, refusal(o.Argv, path, o.Dir, o.Env, err)
+	}
+	c.brood.own = append(c.brood.own, c.pid)
+	if stat, err := lookAt(c.pid); err == nil {
+		c.start = stat.start
+	}
+	for _, s := range c.streams {
+		go s.run()
+	}
+	return c, nil
+}
+
+// spawn starts a program in a process group of its own.
+func spawn(path string, o Options, fds [3]int) (int, error) {
+	attr := &syscall.ProcAttr{
+		Dir:   o.Dir,
+		Env:   o.Env,
+		Files: []uintptr{uintptr(fds[0]), uintptr(fds[1]), uintptr(fds[2])},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	}
+	pid, err := syscall.ForkExec(path, o.Argv, attr)
+	if errors.Is(err, unix.ENOEXEC) {
+		if argv, ok := viaShell(path, o.Argv, o.Dir); ok {
+			return syscall.ForkExec(argv[0], argv, attr)
+		}
+	}
+	return pid, err
+}
+
+// Plumbing is which descriptors the command gets, and which of them are closed here once it has them.
+type plumbing struct {
+	fds   [3]int
+	owned []int
+}
+
+func (p *plumbing) close() {
+	for _, fd := range p.owned {
+		_ = unix.Close(fd)
+	}
+	p.owned = nil
+}
+
+func (p *plumbing) own(fd int) int {
+	p.owned = append(p.owned, fd)
+	return fd
+}
+
+// plumb decides what the command gets as its three streams, and makes the pipes for those that are copied.
+func (c *Child) plumb() (*plumbing, error) {
+	p := &plumbing{}
+	for i, f := range []*os.File{c.o.Stdin, c.o.Stdout, c.o.Stderr} {
+		var err error
+		if f == nil {
+			p.fds[i], err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+			p.own(p.fds[i])
+		} else {
+			p.fds[i], err = descriptor(f)
+		}
+		if err != nil {
+			return p, err
+		}
+	}
+	if c.o.Mask == nil {
+		return p, nil
+	}
+	outer := p.fds
+	for i, f := range []*os.File{1: c.o.Stdout, 2: c.o.Stderr} {
+		if f == nil {
+			continue
+		}
+		if i == 2 && c.o.Stdout != nil && sameOutput(outer[1], outer[2]) {
+			p.fds[2] = p.fds[1] // one pipe for both keeps the order between them
+			continue
+		}
+		s, end, err := newPipe([]string{1: "stdout", 2: "stderr"}[i], f, c.o.Mask)
+		if err != nil {
+			return p, err
+		}
+		p.fds[i] = p.own(end)
+		c.streams = append(c.streams, s)
+	}
+	return p, nil
+}
+
+// abandon frees what was made for a command that did not start.
+func (c *Child) abandon() {
+	signal.Stop(c.changes)
+	for _, s := range c.streams {
+		s.finish(nil)
+		s.release()
+	}
+}
+
+// Process identifies the command for another process that may have to end it: its number, its process group, and when
+// it started (field 22 of proc_pid_stat(5)), by which to see that the number has not been given to another since.
+func (c *Child) Process() (pid, pgid int, startTime uint64) { return c.pid, c.pid, c.start }
+
+// Signal sends a signal to the command's process group. It is an error when the command has ended.
+func (c *Child) Signal(s os.Signal) error {
+	n, ok := s.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("signalling the command: %v is not a signal of this system", s)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.buried {
+		return fmt.Errorf("signalling the command: %w", os.ErrProcessDone)
+	}
+	if err := unix.Kill(-c.pid, n); err != nil {
+		return fmt.Errorf("sending %s to the command: %w", unix.SignalName(n), err)
+	}
+	return nil
+}
+
+// Terminate ends the command as a SIGTERM from outside would: SIGTERM to its group, SIGKILL after Options.Grace. It does
+// not wait. The first reason given is Result.Reason. After the command's end it does nothing.
+func (c *Child) Terminate(reason string) {
+	select {
+	case c.ask <- reason:
+	default: // it has been asked already
+	}
+}
+
+var _ io.Writer = (*sink)(nil)
+
+// until returns a channel that fires at t; nil, which never does, for the zero time.
+func until(t time.Time) <-chan time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(t))
+}

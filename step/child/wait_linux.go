@@ -1,0 +1,205 @@
+package child
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A wait is the state of Child.Wait. All of it happens in one goroutine.
+type wait struct {
+	*Child
+	signals <-chan os.Signal
+	result  Result
+
+	deadline   time.Time // when SIGKILL follows; zero: not at all yet
+	terminated time.Time // when the first termination signal came
+	impatient  int       // how many more came
+}
+
+// Wait waits for the command's end and for the end of all it left behind, and returns when its output has been passed on.
+// What comes from signals, in any of these phases, is forwarded to the command's group:
+//
+//   - The first SIGINT, SIGTERM, SIGHUP or SIGQUIT begins Options.Grace; SIGKILL follows it. SIGINT and SIGQUIT do not
+//     when this process is in the foreground of a terminal: they are the keyboard's, and many programs live on after them.
+//   - A second one (at least 250 ms after the first) cuts what is left of the grace to one second, a third to nothing.
+//   - SIGPIPE, SIGCHLD and SIGURG are not forwarded.
+//
+// However often it is signalled, Wait returns normally: what the caller does afterwards is never skipped.
+//
+// Output that nobody takes (a pager that waits for a key) is waited for without limit, as the command itself would have
+// waited; after a termination signal, only until the grace ends.
+func (c *Child) Wait(signals <-chan os.Signal) Result {
+	w := &wait{Child: c, signals: signals}
+	defer signal.Stop(c.changes)
+	w.running()
+	w.clearing()
+	w.draining()
+	c.mu.Lock()
+	c.buried = true
+	reap(c.pid)
+	c.mu.Unlock()
+	return w.result
+}
+
+// running lasts until the command has ended.
+func (w *wait) running() {
+	alarm := func() <-chan time.Time { return until(w.deadline) }
+	for {
+		w.brood.reap()
+		switch now, err := peek(w.pid); {
+		case err != nil:
+			// Nobody but Wait may reap the command; if somebody did, its status is lost.
+			w.o.warnf("the command's exit status is lost: %v", err)
+			w.result.Code = codeFailed
+			return
+		case now.ended():
+			w.ended(now)
+			return
+		}
+		select {
+		case s, ok := <-w.signals:
+			w.forward(s, ok)
+		case reason := <-w.ask:
+			if w.result.Reason == "" {
+				w.result.Reason = reason
+			}
+			w.forward(unix.SIGTERM, true)
+			_ = w.Signal(unix.SIGCONT) // a stopped command would not hear it
+		case <-w.changes:
+		case <-alarm():
+			if w.result.Killed {
+				w.o.warnf("the command could not be killed and is left running: process %d", w.pid)
+				w.result.Left = append(w.result.Left, w.pid)
+				w.result.Code = 128 + int(unix.SIGKILL)
+				return
+			}
+			w.result.Killed = true
+			_ = w.Signal(unix.SIGKILL)
+			stuck := time.After(giveUp)
+			alarm = func() <-chan time.Time { return stuck }
+		}
+	}
+}
+
+func (w *wait) ended(c change) {
+	if c.code == cldExited {
+		w.result.Code = c.status
+		return
+	}
+	w.result.Signal = syscall.Signal(c.status)
+	w.result.Code = 128 + c.status
+	w.result.CoreDumped = c.code == cldDumped
+	if w.result.Signal != unix.SIGKILL {
+		w.result.Killed = false // it ended by itself in the last moment
+	}
+}
+
+// forward passes a signal on and notes whether it asks for an end.
+func (w *wait) forward(s os.Signal, open bool) {
+	if !open { // the caller has closed the channel
+		w.signals = nil
+		return
+	}
+	sig, ok := s.(syscall.Signal)
+	switch {
+	case !ok, sig == unix.SIGPIPE, sig == unix.SIGCHLD, sig == unix.SIGURG:
+		return
+	}
+	_ = w.Signal(sig) // it may have ended this instant
+	if terminates(sig) {
+		w.hurry(sig)
+	}
+}
+
+// hurry moves the deadline as the n-th termination signal asks.
+func (w *wait) hurry(sig syscall.Signal) {
+	now := time.Now()
+	if w.terminated.IsZero() {
+		w.terminated = now
+		w.result.Stopped = sig
+		w.deadline = now.Add(w.o.Grace)
+		return
+	}
+	if now.Sub(w.terminated) < sameSignal {
+		return
+	}
+	w.impatient++
+	sooner := now
+	if w.impatient == 1 {
+		sooner = now.Add(patience)
+	}
+	if sooner.Before(w.deadline) {
+		w.deadline = sooner
+	}
+}
+
+// clearing lasts until all that the command left behind has ended. Its own zombie is kept, so that the group keeps its number.
+func (w *wait) clearing() {
+	var killing time.Time
+	if w.deadline.IsZero() {
+		w.deadline = time.Now().Add(w.o.Grace)
+		defer func() {
+			if w.terminated.IsZero() {
+				w.deadline = time.Time{} // it was the orphans' alone
+			}
+		}()
+	}
+	for round := 0; ; round++ {
+		kill := !time.Now().Before(w.deadline)
+		left := w.brood.end(kill)
+		if kill && killing.IsZero() {
+			killing = time.Now()
+		}
+		if len(left) == 0 || kill && time.Since(killing) > giveUp {
+			break
+		}
+		select {
+		case s, ok := <-w.signals:
+			w.forward(s, ok)
+		case <-w.changes:
+		case <-time.After(pause(round)):
+		}
+	}
+	w.result.Orphans = len(w.brood.told)
+	if left := w.brood.all(); len(left) > 0 {
+		w.result.Left = append(w.result.Left, numbers(left)...)
+		w.o.warnf("processes the command left behind could not be ended: %v", w.result.Left)
+	}
+}
+
+// draining lasts until what the command has written is passed on.
+func (w *wait) draining() {
+	for _, s := range w.streams {
+		finished := s.settle(true)
+		for finished != nil {
+			select {
+			case <-finished:
+				finished = nil
+				s.release()
+			case sig, ok := <-w.signals:
+				w.forward(sig, ok)
+			case <-w.patience():
+				finished = nil
+				s.sink.fail(errNotTaken)
+			}
+		}
+		if err := s.failure(); err != nil && w.result.Output == nil {
+			w.result.Output = err
+		}
+	}
+}
+
+// patience fires when output that nobody takes is not waited for any longer. What is on its way gets its moment.
+func (w *wait) patience() <-chan time.Time {
+	if w.deadline.IsZero() {
+		return nil
+	}
+	return time.After(max(time.Until(w.deadline), 200*time.Millisecond))
+}
+
+var errNotTaken = errors.New("nobody read it")
