@@ -116,6 +116,10 @@ func advice(err error) string {
 		return ": check PGDATABASE, or the database in " + urlVariable
 	case codeInsufficient:
 		return ": the administrator must be a superuser, or have CREATEROLE and, from PostgreSQL 16 on, GRANT group TO administrator WITH ADMIN OPTION"
+	case codeDependents:
+		return ": what others granted to it is theirs to revoke, or a superuser's: make " + urlVariable + " a superuser's, or have them revoke it"
+	case codeLockNotAvailable:
+		return ": another session holds a lock on something the role made (see pg_locks); it is tried again"
 	case codeReadOnly:
 		return ": this is a standby or read-only: name the primary, or several hosts with target_session_attrs=read-write"
 	}
@@ -130,8 +134,9 @@ func permanent(err error) bool {
 		return false
 	default:
 		switch code[:2] {
-		// Bad login, no such database, no such role, no right, no such feature, and what issue.go refuses.
-		case "28", "3D", "42", "0A", "22", "WC":
+		// Dependents that stayed for twenty rounds, bad login, no such database, no such role, no right, no such feature, and what
+		// issue.go refuses.
+		case "2B", "28", "3D", "42", "0A", "22", "WC":
 			return true
 		}
 		return false

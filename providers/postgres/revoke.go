@@ -24,8 +24,9 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 	// Another revoker, or a session at its end, can change what a step just saw. Then the steps are taken once more.
 	const rounds = 20
 	var err error
-	for range rounds {
-		err = again(ctx, func() error { return s.revokeOnce(ctx, l) })
+	var disabled bool
+	for round := range rounds {
+		err = again(ctx, func() error { return s.revokeOnce(ctx, l, round > 0, &disabled) })
 		if err == nil {
 			return providers.Proven, nil
 		}
@@ -33,7 +34,11 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 			break
 		}
 	}
-	return providers.Failed, explain("revoking role "+l.ID, err)
+	doing := "revoking role " + l.ID
+	if disabled {
+		doing += " (it can log in no more, and its sessions are ended)"
+	}
+	return providers.Failed, explain(doing, err)
 }
 
 // changedMeanwhile reports an error that comes of looking first and acting then.
@@ -45,9 +50,10 @@ func changedMeanwhile(err error) bool {
 	return errors.Is(err, errStillThere)
 }
 
-// revokeOnce takes the steps once. Without an error, the role is proven to be gone.
-func (s *Session) revokeOnce(ctx context.Context, l providers.Lease) error {
-	exists, err := s.settle(ctx, l)
+// revokeOnce takes the steps once. Without an error, the role is proven to be gone; with one, disabled says whether it is at least
+// of no more use to anybody.
+func (s *Session) revokeOnce(ctx context.Context, l providers.Lease, look bool, disabled *bool) error {
+	exists, err := s.settle(ctx, l, look)
 	if err != nil || !exists {
 		return err
 	}
@@ -63,6 +69,7 @@ func (s *Session) revokeOnce(ctx context.Context, l providers.Lease) error {
 			return err
 		}
 	}
+	*disabled = true
 	if len(left.prepared) > 0 || len(left.databases) > 0 {
 		if err := s.handOver(ctx, l, left); err != nil {
 			return err
@@ -72,13 +79,13 @@ func (s *Session) revokeOnce(ctx context.Context, l providers.Lease) error {
 }
 
 // settle makes sure that no request to make the role is still under way, and then looks whether there is one. Where this session made
-// the role over the connection it still has, the turn says that the request is over, and the look is saved.
-func (s *Session) settle(ctx context.Context, l providers.Lease) (exists bool, err error) {
+// the role over the connection it still has, the turn says that the request is over, and the look is saved unless insisted on.
+func (s *Session) settle(ctx context.Context, l providers.Lease, look bool) (exists bool, err error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		var making bool
 		err := s.use(ctx, func(c *connection) error {
 			maker := l.Scope[scopeMaker]
-			if maker == c.token {
+			if maker == c.token && !look {
 				exists = true
 				return nil
 			}
@@ -86,7 +93,7 @@ func (s *Session) settle(ctx context.Context, l providers.Lease) (exists bool, e
 			// has a snapshot of its own, taken after the one before. So the role, if it came to be, is seen.
 			results, err := c.exec(ctx, `
 				select count(pg_terminate_backend(pid)) from pg_stat_activity
-					where application_name = `+literal(maker)+` and application_name <> '';
+					where application_name = `+literal(maker)+` and application_name <> '' and pid <> pg_backend_pid();
 				select count(*) from pg_roles where rolname = `+literal(l.ID))
 			if err != nil {
 				return err

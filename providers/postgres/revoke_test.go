@@ -1,0 +1,336 @@
+//go:build !windows
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+// leftovers are what a command can leave behind, each with a check of what must have become of it.
+var leftovers = []struct {
+	name  string
+	super bool // only a superuser can clear it away
+	leave func(t *testing.T, s *shop, role string, fields map[string]string)
+	check func(t *testing.T, s *shop, role string)
+}{
+	{name: "nothing", leave: func(*testing.T, *shop, string, map[string]string) {}},
+	{name: "an idle transaction holding locks", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "begin")
+		conn := s.login(fields, "shop")
+		if _, err := conn.Exec(t.Context(), "begin"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), "insert into orders values (500, 1)"); err != nil {
+			t.Fatal(err)
+		}
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var n int
+		if s.QueryRow("shop", &n, "select count(*) from orders where id = 500"); n != 0 {
+			t.Error("an uncommitted row was committed")
+		}
+	}},
+	{name: "a running query", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		conn := s.login(fields, "shop")
+		go conn.Exec(context.Background(), "select pg_sleep(600)")
+		for range 200 {
+			var n int
+			if s.QueryRow("shop", &n, "select count(*) from pg_stat_activity where usename = $1 and query like '%pg_sleep%' and state = 'active'", role); n == 1 {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatal("the query does not run")
+	}},
+	{name: "an open cursor", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		conn := s.login(fields, "shop")
+		for _, sql := range []string{"begin", "declare c cursor for select * from orders", "fetch 3 from c"} {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}},
+	{name: "a temporary table", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "create temp table scratch as select * from orders")
+	}},
+	{name: "a session that became the group", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "set role readwrite")
+	}},
+	{name: "tables, a view, a function and a sequence", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), `create table report (id serial primary key, note text); insert into report (note) values ('kept');
+			create view short as select id from report; create function two() returns int language sql as 'select 2'`)
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var note string
+		if s.QueryRow("shop", &note, "select note from report"); note != "kept" {
+			t.Error("the table's content is gone")
+		}
+		for _, name := range []string{"report", "report_id_seq", "short"} {
+			if owner := s.owner("shop", name); owner != "readwrite" {
+				t.Errorf("%s belongs to %s", name, owner)
+			}
+		}
+	}},
+	{name: "objects in another schema", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "create table stock.shelf (id int)")
+	}, check: func(t *testing.T, s *shop, _ string) {
+		if owner := s.owner("shop", "stock.shelf"); owner != "readwrite" {
+			t.Errorf("stock.shelf belongs to %s", owner)
+		}
+	}},
+	{name: "objects in another database", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "other"), "create table afar (id int)")
+	}, check: func(t *testing.T, s *shop, _ string) {
+		if owner := s.owner("other", "afar"); owner != "readwrite" {
+			t.Errorf("afar belongs to %s", owner)
+		}
+	}},
+	{name: "default privileges", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "alter default privileges grant select on tables to public")
+	}},
+	{name: "grants given to it, here and elsewhere", super: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.Exec("shop", "grant select on orders to "+role+"; grant usage on schema stock to "+role+"; grant create on database shop to "+role)
+		s.Exec("other", "grant create on schema public to "+role+"; alter default privileges grant select on tables to "+role)
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var n int
+		if s.QueryRow("shop", &n, "select count(*) from orders"); n != 100 {
+			t.Errorf("orders has %d rows", n)
+		}
+	}},
+	{name: "grants it gave to others", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "create table lent (id int); grant select on lent to readonly")
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var may bool
+		if s.QueryRow("shop", &may, "select has_table_privilege('readonly', 'lent', 'select')"); !may {
+			t.Error("a grant the command made is lost")
+		}
+	}},
+	{name: "a large object", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "select lo_from_bytea(4711, 'kept')")
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var owner string
+		if s.QueryRow("shop", &owner, "select lomowner::regrole::text from pg_largeobject_metadata where oid = 4711"); owner != "readwrite" {
+			t.Errorf("the large object belongs to %s", owner)
+		}
+	}},
+	{name: "row policies and settings", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "create table guarded (id int); alter table guarded enable row level security; "+
+			"create policy mine on guarded to "+role+"; alter role "+role+" set work_mem = '8MB'")
+	}},
+	{name: "a schema and a type", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.Exec("shop", "grant create on database shop to readwrite")
+		s.must(s.login(fields, "shop"), "create schema drawer; create type drawer.size as enum ('s', 'l'); create domain drawer.plus as int check (value > 0)")
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var owner string
+		if s.QueryRow("shop", &owner, "select nspowner::regrole::text from pg_namespace where nspname = 'drawer'"); owner != "readwrite" {
+			t.Errorf("the schema belongs to %s", owner)
+		}
+	}},
+	{name: "a prepared transaction", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		conn := s.login(fields, "other")
+		for _, sql := range []string{"begin", "create table limbo (id int)", "prepare transaction 'it''s mine'"} {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var n int
+		if s.QueryRow("other", &n, "select count(*) from pg_prepared_xacts"); n != 0 {
+			t.Error("a prepared transaction is left")
+		}
+	}},
+}
+
+func TestRevokeLeavesNothingOfTheRoleAndEverythingItMade(t *testing.T) {
+	s := openShop(t, harness.PostgresSetting("max_prepared_transactions", "5"))
+	testLeftovers(t, s)
+}
+
+func TestAdministratorWithoutSuperuserCanRevokeToo(t *testing.T) {
+	s := openShop(t, harness.PostgresSetting("max_prepared_transactions", "5"))
+	s.deputize("deputy")
+	testLeftovers(t, s)
+
+	c, fields := s.issue("readwrite")
+	s.Exec("shop", "grant select on orders to "+c.Lease.ID)
+	proof, err := s.session.Revoke(within(t, 10*time.Second), c.Lease)
+	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "it can log in no more") {
+		t.Errorf("a grant that only a superuser can take back: %v, %v", proof, err)
+	}
+	if _, err := s.Connect(c.Lease.ID, fields["password"], "shop"); err == nil {
+		t.Error("and the credential still logs in")
+	}
+	s.Exec("shop", "revoke select on orders from "+c.Lease.ID)
+	s.revoke(s.session, c.Lease)
+
+	var memberships int
+	s.QueryRow("shop", &memberships, "select count(*) from pg_auth_members where member = 'deputy'::regrole and not admin_option")
+	if memberships != 0 {
+		t.Errorf("the administrator is left a member of %d roles", memberships)
+	}
+}
+
+// deputize makes an administrator with no more rights than the documentation asks for, and logs in as it.
+func (s *shop) deputize(name string) {
+	s.t.Helper()
+	s.Exec("shop", "create role "+name+" login createrole password '"+s.Password+"'")
+	var version int
+	s.QueryRow("shop", &version, "select current_setting('server_version_num')::int / 10000")
+	if version >= 16 {
+		s.Exec("shop", "grant readonly, readwrite to "+name+" with admin option")
+	}
+	s.env[urlVariable] = s.URL(name, s.Password, "shop")
+	s.session = s.open(s.settings())
+}
+
+func testLeftovers(t *testing.T, s *shop) {
+	for _, test := range leftovers {
+		if test.super && s.session.target.Settings["user"] != s.User {
+			continue
+		}
+		t.Run(test.name, func(t *testing.T) {
+			c, fields := s.issue("readwrite")
+			test.leave(t, s, c.Lease.ID, fields)
+			s.revoke(s.session, c.Lease)
+			var sessions int
+			s.QueryRow("shop", &sessions, "select count(*) from pg_stat_activity where usename = $1", c.Lease.ID)
+			if sessions != 0 {
+				t.Errorf("%d sessions of the role are left", sessions)
+			}
+			if _, err := s.Connect(c.Lease.ID, fields["password"], "shop"); err == nil {
+				t.Error("the credential still logs in")
+			}
+			if test.check != nil {
+				test.check(t, s, c.Lease.ID)
+			}
+		})
+	}
+}
+
+func TestRevokingWhatIsGoneOrNeverWasIsProven(t *testing.T) {
+	s := openShop(t)
+	c, _ := s.issue("readonly")
+	s.revoke(s.session, c.Lease)
+	s.revoke(s.session, c.Lease)
+	s.revoke(s.guard(), c.Lease)
+	s.revoke(s.session, providers.Lease{Provider: Name, ID: "wc_readonly_r7k2_neverwas", Scope: c.Lease.Scope})
+	s.revoke(s.guard(), providers.Lease{Provider: Name, ID: "wc_readonly_r7k2_neverwas", Scope: c.Lease.Scope})
+}
+
+func TestRevokeTouchesNoRoleButItsOwn(t *testing.T) {
+	s := openShop(t)
+	for _, id := range []string{"postgres", "readonly", "wc_", "wc_x;drop", `wc_"`, "WC_A", ""} {
+		proof, err := s.session.Revoke(within(t, time.Second), providers.Lease{Provider: Name, ID: id})
+		if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) {
+			t.Errorf("%q: %v, %v", id, proof, err)
+		}
+	}
+}
+
+func TestRevokeDoesNotTakeAnotherServersSilenceForProof(t *testing.T) {
+	s := openShop(t)
+	c, _ := s.issue("readonly")
+	elsewhere := c.Lease
+	elsewhere.Scope = map[string]string{scopeServer: "db.example.com:5432"}
+	proof, err := s.session.Revoke(within(t, time.Second), elsewhere)
+	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "db.example.com:5432") {
+		t.Errorf("%v, %v", proof, err)
+	}
+}
+
+func TestTwoRevokersAtOnceBothProve(t *testing.T) {
+	s := openShop(t)
+	for _, admin := range []string{"postgres", "deputy"} {
+		if admin != "postgres" {
+			s.deputize(admin)
+		}
+		for round := range 15 {
+			c, fields := s.issue("readwrite")
+			s.must(s.login(fields, "shop"), fmt.Sprintf("create table t%s%d (id int)", admin, round))
+			s.must(s.login(fields, "other"), fmt.Sprintf("create table t%s%d (id int)", admin, round))
+			guard := s.guard()
+			errs := make(chan error)
+			for _, session := range []*Session{s.session, guard, s.guard()} {
+				go func() {
+					proof, err := session.Revoke(within(t, 10*time.Second), c.Lease)
+					if err == nil && proof != providers.Proven {
+						err = errors.New(string(proof))
+					}
+					errs <- err
+				}()
+			}
+			for range 3 {
+				if err := <-errs; err != nil {
+					t.Errorf("%s, round %d: %v", admin, round, err)
+				}
+			}
+			if roles := s.Roles("wc_"); len(roles) != 0 {
+				t.Fatalf("left: %q", roles)
+			}
+		}
+	}
+}
+
+func TestWhatTheRoleMadeGoesToTheAdministratorWhenItsGroupIsGone(t *testing.T) {
+	s := openShop(t)
+	s.Exec("shop", "create role fleeting nologin; grant create on schema public to fleeting")
+	c, fields := s.issue("fleeting")
+	s.must(s.login(fields, "shop"), "create table kept (id int)")
+	s.Exec("shop", "drop owned by fleeting; drop role fleeting")
+	s.revoke(s.session, c.Lease)
+	if owner := s.owner("shop", "kept"); owner != "postgres" {
+		t.Errorf("kept belongs to %s", owner)
+	}
+}
+
+func TestDatabaseThatAcceptsNoConnectionsIsNamed(t *testing.T) {
+	s := openShop(t)
+	c, fields := s.issue("readwrite")
+	s.must(s.login(fields, "other"), "create table shut (id int)")
+	s.Exec("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'other'; alter database other allow_connections false")
+	proof, err := s.session.Revoke(within(t, 5*time.Second), c.Lease)
+	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), `ALTER DATABASE "other" ALLOW_CONNECTIONS true`) {
+		t.Errorf("%v, %v", proof, err)
+	}
+	if _, err := s.Connect(c.Lease.ID, fields["password"], "shop"); err == nil {
+		t.Error("the credential still logs in although it was to be revoked")
+	}
+	s.Exec("postgres", "alter database other allow_connections true")
+	s.revoke(s.session, c.Lease)
+}
+
+func TestLockOnWhatTheRoleMadeIsWaitedForNoLongerThanTheDeadline(t *testing.T) {
+	s := openShop(t)
+	c, fields := s.issue("readwrite")
+	s.must(s.login(fields, "shop"), "create table busy (id int)")
+	reader, err := s.Connect(s.User, s.Password, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{"begin", "select * from busy"} {
+		if _, err := reader.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	_, err = s.session.Revoke(within(t, time.Second), c.Lease)
+	if err == nil || errors.Is(err, providers.ErrRefused) {
+		t.Errorf("error: %v, want one that may be retried", err)
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it took %s against a deadline of 1 s", took)
+	}
+	if _, err := s.Connect(c.Lease.ID, fields["password"], "shop"); err == nil {
+		t.Error("the credential still logs in while its objects wait")
+	}
+	if _, err := reader.Exec(t.Context(), "commit"); err != nil {
+		t.Fatal(err)
+	}
+	s.revoke(s.session, c.Lease)
+}
