@@ -1,38 +1,50 @@
 package mask
 
-import "bytes"
-
-// An automaton finds every place where a form ends, reading each byte once. A state is a beginning of a form: the
-// longest one that is an end of the text read so far. State 0 is the empty one.
+// An automaton finds every place where a form ends, reading each byte once (Aho and Corasick, CACM 18(6), 1975). A state
+// is a beginning of a form: the longest one that is an end of the text read so far. State 0 is the empty one.
 //
-// States are numbered depth first over the sorted forms, so that a state's only child, or the first of several, is the
-// next number. Following a form is then a walk along an array.
+// States are numbered depth first over the sorted forms, so that a state's first child is the next number. Following a
+// form is then mostly a walk along an array, and what else there is to know of a state is looked up where the walk ends.
 type automaton struct {
 	step  []uint16    // per state: the byte that leads to the next number, and the flags below
 	nodes []node      // per state
-	forks []fork      // of the states with more than one child
-	root  [256]uint32 // the children of state 0
+	edges []edge      // to the further children of states that have several, one state's after the other
+	rows  []row       // instead of edges where they are many
+	root  [256]uint32 // the children of state 0; 0: none
 }
 
-// Flags of automaton.step. A step without leaf and fork is the byte of an only child.
+// Flags of automaton.step.
 const (
 	endsForm uint16 = 1 << 15 // a form ends here, be it the state itself or an end of it
 	isLeaf   uint16 = 1 << 14 // no children
-	isFork   uint16 = 1 << 13 // several: see node.fork
+	isFork   uint16 = 1 << 13 // more than the one child: see node.fork
+	failsLow uint16 = 1 << 12 // fail is no deeper than lowDepth
+
+	lowDepth = 3               // the greatest that fits
+	lowShift = 8               // where in a step that failsLow the depth of fail is
+	byteOf   = isLeaf | 0x00ff // what of a step to compare a byte with; a leaf equals none
 )
 
-// A node is what is needed of a state only when the walk along a form ends.
+// A node is what is needed of a state only where the walk along a form ends.
 type node struct {
 	fail    uint32 // the state of the longest proper end of this one that is a beginning of a form
 	depth   uint32 // the state's length: so many bytes of the text may still become a form
 	longest uint32 // the length of the longest form that ends here; 0: none
-	fork    uint32 // index into automaton.forks
+	fork    uint32 // index of the first of edges, or with inRow set, of the row
 }
 
-type fork struct {
-	labels []byte
-	to     []uint32
+type edge struct {
+	to    uint32
+	label byte
+	last  bool // of its state
 }
+
+type row [256]uint32
+
+const (
+	inRow    = 1 << 31
+	maxEdges = 12 // more go into a row
+)
 
 // newAutomaton builds the automaton of forms, which are sorted, not empty and each there once.
 func newAutomaton(forms []string) *automaton {
@@ -43,16 +55,25 @@ func newAutomaton(forms []string) *automaton {
 		previous = f
 	}
 	a := &automaton{step: make([]uint16, states), nodes: make([]node, states)}
-	a.step[0] = isLeaf // the walk never finds a child here: root is asked instead
+	a.step[0] = isLeaf // the walk finds no child here: root is asked instead
 
 	path := make([]uint32, longest+1) // path[d] is the state of previous[:d]
 	last := uint32(0)
+	var further []child
 	previous = ""
 	for _, f := range forms {
-		d := commonPrefix(previous, f)
-		for ; d < len(f); d++ {
+		for d := commonPrefix(previous, f); d < len(f); d++ {
 			last++
-			a.addChild(path[d], f[d], last)
+			switch parent := path[d]; {
+			case parent == 0:
+				a.root[f[d]] = last
+			case a.step[parent]&isLeaf != 0: // the state before this one
+				a.step[parent] = uint16(f[d])
+			default:
+				a.step[parent] |= isFork
+				a.nodes[parent].fork++ // how many, until placeForks
+				further = append(further, child{parent, edge{to: last, label: f[d]}})
+			}
 			a.step[last] = isLeaf
 			a.nodes[last].depth = uint32(d + 1)
 			path[d+1] = last
@@ -60,57 +81,91 @@ func newAutomaton(forms []string) *automaton {
 		a.nodes[last].longest = uint32(len(f))
 		previous = f
 	}
+	a.placeForks(further)
 	a.linkFailures()
 	return a
 }
 
-// addChild is called with the children of a state in the order of their bytes.
-func (a *automaton) addChild(parent uint32, c byte, child uint32) {
-	switch v := a.step[parent]; {
-	case parent == 0:
-		a.root[c] = child
-	case v&isLeaf != 0: // the state added last, so its child is the next number
-		a.step[parent] = uint16(c)
-	case v&isFork == 0:
-		a.nodes[parent].fork = uint32(len(a.forks))
-		a.step[parent] = isFork
-		a.forks = append(a.forks, fork{labels: []byte{byte(v), c}, to: []uint32{parent + 1, child}})
-	default:
-		f := &a.forks[a.nodes[parent].fork]
-		f.labels = append(f.labels, c)
-		f.to = append(f.to, child)
+type child struct {
+	of uint32
+	edge
+}
+
+// placeForks puts the children that are not first of their state where next looks for them.
+func (a *automaton) placeForks(further []child) {
+	const placed = 1 << 30 // of node.fork: no longer a count
+	a.edges = make([]edge, len(further))
+	end := uint32(0)
+	for _, c := range further {
+		n := &a.nodes[c.of]
+		if n.fork&(placed|inRow) == 0 {
+			if count := n.fork; count > maxEdges {
+				n.fork = inRow | uint32(len(a.rows))
+				a.rows = append(a.rows, row{})
+			} else {
+				end += count
+				n.fork = placed | end
+				c.last = true // they are filled in from behind
+			}
+		}
+		if n.fork&inRow != 0 {
+			a.rows[n.fork&^inRow][c.label] = c.to
+		} else {
+			n.fork--
+			a.edges[n.fork&^placed] = c.edge
+		}
+	}
+	a.edges = a.edges[:end]
+	for _, c := range further {
+		a.nodes[c.of].fork &^= placed
 	}
 }
 
 // linkFailures sets fail, and longest where it comes from fail, in the order of depth.
 func (a *automaton) linkFailures() {
 	queue := make([]uint32, 0, len(a.nodes))
-	for _, child := range a.root {
-		if child != 0 {
-			queue = append(queue, child)
+	for _, s := range a.root {
+		if s != 0 {
+			queue = append(queue, s)
 		}
 	}
 	for i := 0; i < len(queue); i++ {
 		s := queue[i]
 		n := &a.nodes[s]
+		fail := &a.nodes[n.fail]
 		if n.longest == 0 {
-			n.longest = a.nodes[n.fail].longest
+			n.longest = fail.longest
 		}
 		v := a.step[s]
 		if n.longest != 0 {
 			a.step[s] |= endsForm
 		}
-		switch {
-		case v&isLeaf != 0:
-		case v&isFork != 0:
-			f := &a.forks[n.fork]
-			for j, c := range f.labels {
-				a.nodes[f.to[j]].fail = a.next(n.fail, c)
-				queue = append(queue, f.to[j])
+		if fail.depth <= lowDepth {
+			a.step[s] |= failsLow | uint16(fail.depth)<<lowShift
+		}
+		link := func(c byte, to uint32) {
+			a.nodes[to].fail = a.next(n.fail, c)
+			queue = append(queue, to)
+		}
+		if v&isLeaf == 0 {
+			link(byte(v), s+1)
+		}
+		if v&isFork == 0 {
+			continue
+		}
+		if n.fork&inRow != 0 {
+			for c, to := range a.rows[n.fork&^inRow] {
+				if to != 0 {
+					link(byte(c), to)
+				}
 			}
-		default:
-			a.nodes[s+1].fail = a.next(n.fail, byte(v))
-			queue = append(queue, s+1)
+			continue
+		}
+		for e := n.fork; ; e++ {
+			link(a.edges[e].label, a.edges[e].to)
+			if a.edges[e].last {
+				break
+			}
 		}
 	}
 }
@@ -118,18 +173,37 @@ func (a *automaton) linkFailures() {
 // next is the state after s and the byte c.
 func (a *automaton) next(s uint32, c byte) uint32 {
 	for s != 0 {
-		switch v := a.step[s] &^ endsForm; {
-		case v == uint16(c):
-			return s + 1
-		case v&isFork != 0:
-			f := &a.forks[a.nodes[s].fork]
-			if i := bytes.IndexByte(f.labels, c); i >= 0 {
-				return f.to[i]
-			}
+		if t := a.child(s, c); t != 0 {
+			return t
 		}
 		s = a.nodes[s].fail
 	}
 	return a.root[c]
+}
+
+// child is the state that is s, which is not 0, and the byte c; 0 if there is none.
+func (a *automaton) child(s uint32, c byte) uint32 {
+	v := a.step[s]
+	if v&byteOf == uint16(c) {
+		return s + 1
+	}
+	if v&isFork == 0 {
+		return 0
+	}
+	fork := a.nodes[s].fork
+	if fork&inRow != 0 {
+		return a.rows[fork&^inRow][c]
+	}
+	for {
+		e := a.edges[fork]
+		if e.label == c {
+			return e.to
+		}
+		if e.last {
+			return 0
+		}
+		fork++
+	}
 }
 
 func commonPrefix(a, b string) int {

@@ -13,40 +13,53 @@ const maxStride = 16
 
 // A filter says where no form begins, looking at one gram in every few bytes.
 //
-// Each form is at least stride+gram-1 bytes long. So of any stride consecutive grams, one that begins at every stride-th
-// byte of the text, at least one lies within those first bytes of a form that begins between it and the one before. A
-// gram that is found in no form's first bytes rules out stride places at once. As the places to look at do not depend on
-// what was seen, the processor looks at several at a time; tables of skips (Wu and Manber, TR-94-17) have each look-up wait for
-// the one before, and short forms shorten their skips alike.
+// Each form is at least stride+gram-1 bytes long. So of the grams that begin at every stride-th byte of the text, one lies
+// within those first bytes of any form, and begins less than stride after it. A gram that is found in no form's first
+// bytes rules out stride places at once. As the places to look at do not depend on what was seen, the processor looks at
+// several at a time; with a table of skips (Wu and Manber, TR-94-17) each look-up waits for the one before. And as a gram
+// of four bytes is rarely in a table by chance, many forms, and short ones, slow it down little.
 type filter struct {
 	stride int
 	grams  sketch // of every form, the grams at offsets 0 to stride-1
 	starts sketch // of every form, the gram at offset 0
+	enter  entrances
 }
 
-func newFilter(forms []string) filter {
-	shortest := len(forms[0])
+func newFilter(forms []string, a *automaton) filter {
+	shortest, starts, previous := len(forms[0]), 0, ""
 	for _, f := range forms {
 		shortest = min(shortest, len(f))
+		if commonPrefix(previous, f) < gram {
+			starts++
+		}
+		previous = f
 	}
 	stride := min(shortest-gram+1, maxStride)
 	f := filter{
 		stride: stride,
 		grams:  newSketch(len(forms) * stride),
-		starts: newSketch(len(forms)),
+		starts: newSketch(starts),
+		enter:  newEntrances(starts),
 	}
+	previous = ""
 	for _, form := range forms {
 		head := []byte(form[:stride+gram-1])
-		f.starts.add(head)
-		for i := range stride {
+		// What it shares with the form before it is there already.
+		for i := max(0, commonPrefix(previous, form)-gram+1); i < stride; i++ {
 			f.grams.add(head[i:])
 		}
+		if commonPrefix(previous, form) < gram {
+			f.starts.add(head)
+			f.enter.add(head, a)
+		}
+		previous = form
 	}
 	return f
 }
 
-// next returns the first place at or after i where a form may begin, or where too little of p is left to say.
-func (f *filter) next(p []byte, i int) int {
+// next returns the first place at or after i where a form may begin. The state is that of its first gram, or 0 where
+// fewer bytes than that are left, so that there is nothing to be said.
+func (f *filter) next(p []byte, i int) (int, uint32) {
 	stride := f.stride
 	for i+stride+gram-1 <= len(p) {
 		if !f.grams.has(p[i+stride-1:]) {
@@ -55,16 +68,20 @@ func (f *filter) next(p []byte, i int) int {
 		}
 		for end := i + stride; i < end; i++ {
 			if f.starts.has(p[i:]) {
-				return i
+				if s := f.enter.state(p[i:]); s != 0 {
+					return i, s
+				}
 			}
 		}
 	}
 	for ; i+gram <= len(p); i++ {
 		if f.starts.has(p[i:]) {
-			return i
+			if s := f.enter.state(p[i:]); s != 0 {
+				return i, s
+			}
 		}
 	}
-	return i
+	return i, 0
 }
 
 // A sketch is a set of grams that may take others for its own (a hashed bit map).
@@ -80,14 +97,55 @@ func newSketch(n int) sketch {
 }
 
 func (s *sketch) add(p []byte) {
-	h := hash(p) >> (s.shift & 31)
+	h := hash(gramOf(p)) >> (s.shift & 31)
 	s.words[h>>6] |= 1 << (h & 63)
 }
 
 func (s *sketch) has(p []byte) bool {
-	h := hash(p) >> (s.shift & 31)
+	h := hash(gramOf(p)) >> (s.shift & 31)
 	return s.words[h>>6]>>(h&63)&1 != 0
 }
 
-// hash spreads the first gram of p (multiplicative hashing, Knuth vol. 3, 6.4): its upper bits are used.
-func hash(p []byte) uint32 { return binary.LittleEndian.Uint32(p) * 2654435769 }
+// entrances lead from the first gram of a form into the automaton (a hash table with linear probing).
+type entrances struct {
+	doors []door
+	shift uint8
+}
+
+type door struct {
+	gram  uint32
+	state uint32 // 0: none
+}
+
+func newEntrances(n int) entrances {
+	size := max(bits.Len(uint(n)), 4) + 1
+	return entrances{doors: make([]door, 1<<size), shift: uint8(32 - size)}
+}
+
+func (e *entrances) add(head []byte, a *automaton) {
+	s := uint32(0)
+	for _, c := range head[:gram] {
+		s = a.next(s, c)
+	}
+	g := gramOf(head)
+	i := hash(g) >> e.shift
+	for e.doors[i].state != 0 {
+		i = (i + 1) % uint32(len(e.doors))
+	}
+	e.doors[i] = door{g, s}
+}
+
+func (e *entrances) state(p []byte) uint32 {
+	g := gramOf(p)
+	for i := hash(g) >> (e.shift & 31); ; i++ {
+		d := e.doors[i&uint32(len(e.doors)-1)]
+		if d.gram == g || d.state == 0 {
+			return d.state
+		}
+	}
+}
+
+func gramOf(p []byte) uint32 { return binary.LittleEndian.Uint32(p) }
+
+// hash spreads a gram (multiplicative hashing, Knuth vol. 3, 6.4): its upper bits are used.
+func hash(g uint32) uint32 { return g * 2654435769 }

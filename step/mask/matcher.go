@@ -7,7 +7,8 @@ type matcher struct {
 }
 
 func newMatcher(forms []string) *matcher {
-	return &matcher{automaton: newAutomaton(forms), filter: newFilter(forms)}
+	a := newAutomaton(forms)
+	return &matcher{automaton: a, filter: newFilter(forms, a)}
 }
 
 // A span is a range of bytes to mask.
@@ -17,31 +18,40 @@ type span struct{ start, end int }
 // found before. Places are counted from a point origin bytes before p.
 func (m *matcher) scan(p []byte, state uint32, origin int, spans []span) (uint32, []span) {
 	a := m.automaton
-	// From here on too little is left for the filter, so the state must be followed to know what is to be held back.
+	// A beginning of less than a gram is left to the filter, which is faster in saying what comes of it. But at the end of
+	// p it must be followed, for what may still become a form is held back.
 	tail := len(p) - gram
 	i := 0
 	for i < len(p) {
 		if state == 0 {
-			i = m.filter.next(p, i)
+			if i, state = m.filter.next(p, i); state != 0 {
+				i += gram
+			}
 		}
 		v := a.step[state]
 		for i < len(p) {
 			c := p[i]
-			i++
-			if v&^endsForm == uint16(c) {
+			if v&byteOf == uint16(c) {
 				state++
 			} else {
-				before := a.nodes[state].depth
-				state = a.next(state, c)
-				// A form that came to nothing, and hardly anything of another: the filter is faster in saying whether
-				// it is one. It goes on from a later place than where the form began, so there is no end of it.
-				d := a.nodes[state].depth
-				if start := i - int(d); d <= before && d < gram && start >= 0 && start <= tail {
-					i = start
-					state = 0
-					break
+				t := uint32(0)
+				if v&isFork != 0 {
+					t = a.child(state, c)
 				}
+				if t == 0 {
+					if v&failsLow != 0 {
+						// The form came to nothing, and what may begin in it is shorter than a gram. That begins later
+						// than the form did, so this comes to an end.
+						if start := i - int(v>>lowShift&lowDepth); start >= 0 && start <= tail {
+							i, state = start, 0
+							break
+						}
+					}
+					t = a.next(state, c)
+				}
+				state = t
 			}
+			i++
 			v = a.step[state]
 			if v&endsForm != 0 {
 				end := origin + i
