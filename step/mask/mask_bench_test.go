@@ -73,7 +73,7 @@ func nearMisses(size int, m *Masker, length int) []byte {
 		f := set.forms[r.IntN(len(set.forms))]
 		n := len(f)
 		for state, i := uint32(0), 0; i < len(f); i++ {
-			state = set.matcher.next(state, f[i])
+			state = set.matcher.automaton.next(state, f[i])
 			if set.matcher.nodes[state].longest > 0 {
 				n = i
 				break
