@@ -99,10 +99,14 @@ func privateBytes(text string) []bool {
 	l := lexer{text: text}
 	err := l.run()
 	for _, words := range l.lines {
-		source := words[0]
-		if !strings.Contains(source.text, ":") {
-			mark(source.begin, source.end)
+		for i, w := range words {
+			name, _, found := strings.Cut(w.text, "=")
+			binds := found && IsName(name)
+			if source := i == 0 && strings.Contains(w.text, ":"); !binds && !source {
+				mark(w.begin, w.end)
+			}
 		}
+		source := words[0]
 		path, query, _ := strings.Cut(source.text, "?")
 		at := len(path) + 1
 		for _, pair := range strings.Split(query, "&") {
@@ -115,12 +119,6 @@ func privateBytes(text string) []bool {
 				mark(source.offset(i), source.offset(i+1))
 			}
 			at += len(pair) + 1
-		}
-		for _, w := range words[1:] {
-			name, _, found := strings.Cut(w.text, "=")
-			if !found || !IsName(name) {
-				mark(w.begin, w.end)
-			}
 		}
 	}
 	if err != nil {

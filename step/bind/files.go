@@ -1,0 +1,320 @@
+package bind
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/with-creds/with-creds/step/spec"
+)
+
+// A Dir is the private directory of one run. Its path, and so that of every file in it, is known before anything secret
+// is written, so that the guard can be told first.
+//
+// What it defends against: other users (modes and owner, whatever the umask), what they planted beforehand (an
+// unguessable name, O_EXCL, no link followed: os.Root opens relative to the directory's descriptor and refuses to leave
+// it) and a disk (RAM is preferred, see NewDir; note that tmpfs can be swapped out where swap is on). Another process of
+// the same user can read the files, as it can read the command's environment.
+//
+// Its methods are not safe for concurrent use on the same name.
+type Dir struct {
+	path string
+	base *os.Root // the directory it is in
+	root *os.Root // itself
+}
+
+// A Place is a directory that may hold a run's private directory.
+type Place struct {
+	Path string
+	Name string // how a message names it: "$XDG_RUNTIME_DIR"
+}
+
+// Places are where private files may go, in order of preference: $XDG_RUNTIME_DIR, /dev/shm, then the disk's
+// $RUNNER_TEMP (GitHub empties it after the job), $TMPDIR and the system's temporary directory.
+func Places(lookup func(name string) (string, bool)) []Place {
+	var all []Place
+	env := func(name string) {
+		if path, _ := lookup(name); filepath.IsAbs(path) {
+			all = append(all, Place{path, "$" + name})
+		}
+	}
+	env("XDG_RUNTIME_DIR")
+	if sharedMemory != "" {
+		all = append(all, Place{sharedMemory, sharedMemory})
+	}
+	env("RUNNER_TEMP")
+	env("TMPDIR")
+	return append(all, Place{systemTemp, systemTemp})
+}
+
+// leastFree is the room, in bytes, that a place in RAM must have: a container's /dev/shm can be as good as full.
+const leastFree = 1 << 20
+
+// NewDir makes a private directory in the first place that is in RAM and fit for it, or else in the first that is fit,
+// and says so through warn. A place is fit when nobody else can rename or replace what is made in it. The error lists
+// what is wrong with each place.
+func NewDir(places []Place, warn func(format string, args ...any)) (*Dir, error) {
+	var faults []string
+	var disks []Place
+	for _, p := range places {
+		ram, free := inRAM(p.Path)
+		switch {
+		case !ram:
+			disks = append(disks, p)
+			continue
+		case free < leastFree:
+			faults = append(faults, fmt.Sprintf("%s: only %d bytes are free", p.Name, free))
+			continue
+		}
+		d, err := newDirIn(p.Path)
+		if err == nil {
+			return d, nil
+		}
+		faults = append(faults, fmt.Sprintf("%s: %v", p.Name, err))
+	}
+	for _, p := range disks {
+		d, err := newDirIn(p.Path)
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("%s: %v", p.Name, err))
+			continue
+		}
+		if warn != nil {
+			warn("private files go to %s (%s), which is not known to be in RAM: what was on a disk may be recovered from it; mount a tmpfs and name it in XDG_RUNTIME_DIR", p.Name, p.Path)
+		}
+		return d, nil
+	}
+	return nil, fmt.Errorf("there is no place for private files: %s", strings.Join(faults, "; "))
+}
+
+// namePrefix begins the name of every private directory, so that sweep and RemoveDir know one.
+const namePrefix = "with-creds-"
+
+// newDirIn makes a private directory in an existing one.
+func newDirIn(place string) (_ *Dir, err error) {
+	place, err = filepath.EvalSymlinks(place)
+	if err != nil {
+		return nil, err
+	}
+	if err := trusted(place); err != nil {
+		return nil, err
+	}
+	base, err := os.OpenRoot(place)
+	if err != nil {
+		return nil, err
+	}
+	name := namePrefix + strings.ToLower(rand.Text())
+	if err := base.Mkdir(name, 0o700); err != nil {
+		return nil, errors.Join(err, base.Close())
+	}
+	d := &Dir{path: filepath.Join(place, name), base: base}
+	// The umask may have taken rights away that are needed, never given any.
+	if err = base.Chmod(name, 0o700); err == nil {
+		if d.root, err = base.OpenRoot(name); err == nil {
+			err = private(d.root)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making a private directory: %w", err), d.Remove())
+	}
+	return d, nil
+}
+
+// private verifies that a directory just made is ours alone.
+func private(root *os.Root) error {
+	info, err := root.Stat(".")
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return errors.New("it is no directory")
+	case !ownedByUs(info):
+		return errors.New("it belongs to another user")
+	case hasModes && info.Mode().Perm() != 0o700:
+		return fmt.Errorf("its mode is %#o and cannot be made 0700", info.Mode().Perm())
+	}
+	return nil
+}
+
+// Path is the directory's. No link is in it.
+func (d *Dir) Path() string { return d.path }
+
+// File is the path of the file of that name, whether it exists or not.
+func (d *Dir) File(name string) string { return filepath.Join(d.path, name) }
+
+// Place returns the values with the Path of each file set, and writes nothing.
+func (d *Dir) Place(values []Value) []Value {
+	placed := make([]Value, len(values))
+	for i, v := range values {
+		if v.File {
+			v.Path = d.File(v.Name)
+		}
+		placed[i] = v
+	}
+	return placed
+}
+
+// Write makes the file of a variable, or nothing: an existing one is refused, and what could not be written whole is
+// removed.
+func (d *Dir) Write(name, content string) error {
+	if !spec.IsName(name) {
+		return fmt.Errorf("writing a private file: %s names no variable", plain(name))
+	}
+	return writeNew(d.root, d.path, name, content)
+}
+
+// Replace puts new content in place of a file's in one step: a reader sees the old or the new, whole. When it fails the
+// old remains.
+func (d *Dir) Replace(name, content string) error {
+	if !spec.IsName(name) {
+		return fmt.Errorf("replacing a private file: %s names no variable", plain(name))
+	}
+	return replace(d.root, d.path, name, content)
+}
+
+// Remove removes the directory and everything in it, whatever the command put there, without following a link. It may be
+// called again.
+func (d *Dir) Remove() error {
+	var errs []error
+	if d.root != nil {
+		// By its descriptor first: the command may have moved the directory elsewhere.
+		errs = append(errs, empty(d.root))
+	}
+	if err := d.base.RemoveAll(filepath.Base(d.path)); !errors.Is(err, fs.ErrClosed) {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("removing the private files in %s: %w", d.path, err)
+	}
+	if d.root != nil {
+		d.root.Close()
+	}
+	d.base.Close()
+	return nil
+}
+
+// empty removes what is in a directory.
+func empty(root *os.Root) error {
+	dir, err := root.Open(".")
+	if errors.Is(err, fs.ErrClosed) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	_ = root.Chmod(".", 0o700) // the command may have taken the right to remove; if this fails, so does what follows
+	names, err := dir.Readdirnames(-1)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another process has removed it meanwhile
+	}
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, root.RemoveAll(name))
+	}
+	return errors.Join(errs...)
+}
+
+// RemoveDir is Remove for another process, which knows the path alone: the guard, or sweep. It removes only what NewDir
+// can have made: a directory of that name and of this user, not a link. One that is gone is no error.
+func RemoveDir(path string) error {
+	name := filepath.Base(path)
+	if !filepath.IsAbs(path) || !strings.HasPrefix(name, namePrefix) {
+		return fmt.Errorf("removing private files: %q is no private directory of with-creds", path)
+	}
+	base, err := os.OpenRoot(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("removing private files: %w", err)
+	}
+	defer base.Close()
+	info, err := base.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+	case !info.IsDir() || !ownedByUs(info):
+		err = errors.New("it is no directory of this user's")
+	default:
+		_ = base.Chmod(name, 0o700) // as in empty
+		err = base.RemoveAll(name)
+	}
+	if err != nil {
+		return fmt.Errorf("removing the private files in %s: %w", path, err)
+	}
+	return nil
+}
+
+// WritePrivate makes a file of mode 0600 at a path that a person chose (--env-file, --receipt), as Dir.Write does: never
+// into a file that is there, never through a link.
+func WritePrivate(path, content string) error {
+	return inParent(path, content, writeNew)
+}
+
+// ReplacePrivate is Dir.Replace for such a path. What was there before, a link too, is replaced and not written to.
+func ReplacePrivate(path, content string) error {
+	return inParent(path, content, replace)
+}
+
+func inParent(path, content string, write func(root *os.Root, dir, name, content string) error) error {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer root.Close()
+	return write(root, dir, name, content)
+}
+
+// writeNew makes a file that was not there. dir is for messages.
+func writeNew(root *os.Root, dir, name, content string) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return writeError(dir, name, err)
+	}
+	// Under a umask like 0777 the file has no mode at all yet; the descriptor writes all the same.
+	err = f.Chmod(0o600)
+	if err == nil {
+		_, err = f.WriteString(content)
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return writeError(dir, name, errors.Join(err, root.Remove(name)))
+	}
+	return nil
+}
+
+// replace writes beside the file and renames over it, which rename(2) promises to do in one step.
+func replace(root *os.Root, dir, name, content string) error {
+	beside := "." + name + "." + strings.ToLower(rand.Text())
+	if err := writeNew(root, dir, beside, content); err != nil {
+		return err
+	}
+	if err := root.Rename(beside, name); err != nil {
+		return writeError(dir, name, errors.Join(err, root.Remove(beside)))
+	}
+	return nil
+}
+
+// writeError says what to do. The content of the file is no part of any error here.
+func writeError(dir, name string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = " (it is full; make room there, or name another place in XDG_RUNTIME_DIR)"
+	case errors.Is(err, fs.ErrExist):
+		hint = " (something is there already, and it is neither overwritten nor followed)"
+	}
+	return fmt.Errorf("writing %s: %w%s", filepath.Join(dir, name), err, hint)
+}
