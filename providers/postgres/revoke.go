@@ -203,6 +203,9 @@ func (s *Session) endSessions(ctx context.Context, oid string) error {
 	}
 }
 
+// flushed makes the commit of its transaction wait for the server's disk where it would not: a role must not come back after a crash.
+const flushed = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+
 // errStillThere asks for another round.
 var errStillThere = errors.New("it was dropped, and yet the role or a session of it is there")
 
@@ -212,7 +215,7 @@ var errStillThere = errors.New("it was dropped, and yet the role or a session of
 // could do nothing: the memberships, by which a role made here has all its rights, went with the role.
 func (s *Session) drop(ctx context.Context, l providers.Lease, oid string) error {
 	return s.use(ctx, func(c *connection) error {
-		results, err := c.exec(ctx, "BEGIN; DROP ROLE IF EXISTS "+ident(l.ID)+`; COMMIT;
+		results, err := c.exec(ctx, "BEGIN; "+flushed+"; DROP ROLE IF EXISTS "+ident(l.ID)+`; COMMIT;
 			select count(*) from pg_roles where rolname = `+literal(l.ID)+`;
 			select count(pg_terminate_backend(pid)) from pg_stat_activity where usesysid = `+oid)
 		if err != nil {

@@ -211,7 +211,7 @@ func (c *connection) majorVersion() int {
 
 // dead reports whether the server has hung up meanwhile. The look costs a millisecond, so it is saved in a burst of calls.
 func (c *connection) dead(unused time.Duration) bool {
-	return c.pg.IsClosed() || (unused > 100*time.Millisecond && c.pg.CheckConn() != nil)
+	return c.pg.IsClosed() || (unused > 20*time.Millisecond && c.pg.CheckConn() != nil)
 }
 
 func (c *connection) close() {

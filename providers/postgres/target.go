@@ -83,6 +83,12 @@ func resolve(s providers.Settings) (target, error) {
 			all[keyword] = value
 		}
 	}
+	for keyword, value := range all {
+		// Not printed: a URL put into the wrong variable has a password in it.
+		if keyword != "password" && strings.Contains(value, "://") {
+			return target{}, fmt.Errorf("the setting %s holds a URL: put it into %s", keywords[keyword], urlVariable)
+		}
+	}
 	if service := first(fromURL["service"], all["service"]); service != "" {
 		file := first(fromURL["servicefile"], all["servicefile"], home(s, ".pg_service.conf"))
 		fromFile, err := readService(file, service)

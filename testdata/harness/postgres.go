@@ -214,7 +214,7 @@ func (s *PostgresServer) Start() {
 	defer logFile.Close()
 	args := []string{"-D", s.Data, "-h", s.Host, "-p", strconv.Itoa(s.Port), "-k", s.Socket}
 	for _, setting := range append([]string{
-		"fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=16MB", "max_connections=200",
+		"fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=200",
 		"log_statement=all", "log_connections=on", "log_line_prefix=%m [%p] %u@%d %a: ", "log_timezone=UTC",
 		"password_encryption=scram-sha-256", "logging_collector=off",
 	}, s.settings...) {
@@ -247,7 +247,7 @@ func (s *PostgresServer) Start() {
 // Stop ends the server the fast way: sessions are cut, data is kept.
 func (s *PostgresServer) Stop() { s.stop(syscall.SIGINT) }
 
-// Crash ends the server at once, as a power cut would; Start recovers it.
+// Crash ends the server at once; Start recovers what was committed (unless synchronous_commit is off).
 func (s *PostgresServer) Crash() { s.stop(syscall.SIGQUIT) }
 
 func (s *PostgresServer) stop(sig syscall.Signal) {
