@@ -1,0 +1,85 @@
+# What is done with this repository. `make` lists the targets; each line of help stands behind its target.
+# On a bare Debian machine, as root, with make and Go, everything else is installed or built on first use.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Servers' tests wait more than they compute. The race detector takes three times the time and wants a C compiler, so it
+# reads the packages that run goroutines over shared state, and leaves whole-process tests alone (it does not see their children).
+TEST_TIMEOUT ?= 15m
+RACE_PACKAGES ?= ./step/lease ./step/mask ./step/bind ./step/spec ./providers/...
+FUZZTIME ?= 20s
+N ?= 1000
+
+# `./...` matches nothing under testdata, nor does any other pattern.
+TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/bench/*.go))))
+
+# lists PACKAGES PATTERN: fails where no test, benchmark or fuzz target is so called, for `go test -run` alone would call that a success.
+lists = go test -list '$(2)' $(1) | grep -qE '^(Test|Benchmark|Fuzz)' || { echo 'make $@: nothing in $(1) is called $(2)' >&2; exit 1; }
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## the whole story on a throwaway PostgreSQL, in under a minute
+	@examples/demo/run
+
+.PHONY: build
+build: ## ./with-creds
+	go build -trimpath -o with-creds ./cmd/with-creds
+
+.PHONY: test
+test: servers ## everything, against real servers (the first time about ten minutes more, to build them)
+	@testdata/tools/need gcc
+	@testdata/tools/need ps procps
+	@testdata/tools/need setsid util-linux
+	@echo 'make test: with the race detector: $(RACE_PACKAGES)'
+	CGO_ENABLED=1 go test -race -short -vet=off -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
+	@echo 'make test: everything'
+	WITH_CREDS_TEST_FULL=1 go test -vet=off -timeout $(TEST_TIMEOUT) ./... $(TESTDATA_PACKAGES)
+
+.PHONY: servers
+servers: ## install or build the servers that the tests start
+	@testdata/servers/install
+
+.PHONY: lint
+lint: ## formatting, golangci-lint, vet for each system, modules tidy, shell scripts
+	@testdata/tools/need shellcheck
+	@echo 'make lint: gofmt'
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted" >&2; exit 1; }
+	@echo 'make lint: golangci-lint'
+	@linter=$$(testdata/tools/golangci-lint/build); "$$linter" run ./... $(TESTDATA_PACKAGES)
+	@for system in linux darwin; do \
+		echo "make lint: go vet for $$system"; CGO_ENABLED=0 GOOS=$$system go vet ./... $(TESTDATA_PACKAGES); done
+	@echo 'make lint: go build for windows'
+	@CGO_ENABLED=0 GOOS=windows go build ./...
+	@echo 'make lint: go mod tidy, go mod verify'
+	@go mod tidy -diff
+	@go mod verify
+	@echo 'make lint: shellcheck'
+	@git grep -lE '^#!.*(bash|/sh)' -- ':!*.md' ':!*.go' | xargs shellcheck
+
+.PHONY: bench
+bench: servers ## overhead of a run, beside vault CLI + jq, curl + jq and Vault Agent
+	@$(call lists,./testdata/bench,^TestOverhead)
+	WITH_CREDS_BENCH=1 go test -count=1 -vet=off -timeout 30m -run '^TestOverhead' -v ./testdata/bench
+
+.PHONY: bench-mask
+bench-mask: ## throughput of the masker
+	@$(call lists,./step/mask,^Benchmark)
+	go test -vet=off -run '^$$' -bench . -benchmem ./step/mask
+
+.PHONY: chaos
+chaos: servers ## kill a run at N random moments (make chaos N=10000) and count what is left behind
+	@$(call lists,./cmd/with-creds,^TestChaos)
+	WITH_CREDS_TEST_FULL=1 WITH_CREDS_CHAOS_N=$(N) go test -count=1 -vet=off -timeout 0 -run '^TestChaos' -v ./cmd/with-creds
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for a while (make fuzz FUZZTIME=10m)
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "make fuzz: $$target for $(FUZZTIME)"; \
+			go test -vet=off -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; done; done
