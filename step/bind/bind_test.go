@@ -62,6 +62,7 @@ func TestBindGivesTheCommandWhatTheSpecAsksFor(t *testing.T) {
 			"MYSQL_USER=v-1\nMYSQL_PWD=a\"b\\c'# (secret)\nMYSQL_DEFAULTS_FILE=@[client]\nuser=\"v-1\"\npassword=\"a\\\"b\\\\c\\'#\"\n (secret)\nA=v-1"},
 		{"vault:database/creds/app DATABASE_URL='postgres://{username}:{password|url}@db/app' KEY=@password U='{username}{{'", database,
 			"DATABASE_URL=postgres://v-1:p%40ss%2Fw@db/app (secret)\nKEY=@p@ss/w (secret)\nU=v-1{"},
+		{"vault:a/b BASIC='{password} {username}'", database, "BASIC=p@ss/w v-1 (secret)"},
 		{"vault:database/creds/readonly", database, "READONLY_USERNAME=v-1\nREADONLY_PASSWORD=p@ss/w (secret)"},
 		{"vault:kv/data/my-app.v2/", issued("!tls.crt=c", "!db password=p", "é=x"), "MY_APP_V2_TLS_CRT=c (secret)\nMY_APP_V2_DB_PASSWORD=p (secret)\nMY_APP_V2__=x"},
 		{"'command:./bin/mint-token.sh --scope a/b'", issued("!token=t"), "MINT_TOKEN_SH_TOKEN=t (secret)"},

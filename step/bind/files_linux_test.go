@@ -81,10 +81,27 @@ func TestHelperWritesUnderAUmask(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", path, info, err, want)
 		}
 	}
+	// A command that makes everything read-only keeps nothing: neither from the run nor from the guard.
+	other, err := NewDir([]Place{{place, "the test's"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Write("KEY", "one"); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []*Dir{d, other} {
+		if err := os.Chmod(dir.Path(), 0o500); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := d.Remove(); err != nil {
 		t.Error(err)
 	}
+	if err := RemoveDir(other.Path()); err != nil {
+		t.Error(err)
+	}
 	gone(t, d.Path())
+	gone(t, other.Path())
 }
 
 func TestAPlaceThatOthersControlIsRefused(t *testing.T) {

@@ -25,6 +25,8 @@ func execute(t *testing.T, text, value string) (string, error) {
 
 const awkward = "a'b\"c\\d e#f$g`h;i&j|k\tl\nm\r\bn%41+{}<é\u2028/~!*()=@:?\\"
 
+const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" // RFC 3986, section 2.3
+
 func TestFiltersYieldWhatTheirSyntaxReadsBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		value := rapid.OneOf(rapid.String(), rapid.Just(awkward), rapid.StringOf(rapid.RuneFrom([]rune(awkward)))).Draw(rt, "value")
@@ -41,6 +43,9 @@ func TestFiltersYieldWhatTheirSyntaxReadsBack(t *testing.T) {
 		}
 		if p, _ := u.User.Password(); p != value || u.Path != "/"+value || u.Query().Get("q") != value {
 			rt.Errorf("url: %q is read back as %q, %q, %q", value, p, u.Path, u.Query().Get("q"))
+		}
+		if i := strings.IndexFunc(get("url"), func(r rune) bool { return r >= 0x80 || !strings.ContainsRune(unreserved+"%", r) }); i >= 0 {
+			rt.Errorf("url: %q holds more than unreserved characters: %q", value, get("url"))
 		}
 		var fromJSON string
 		if err := json.Unmarshal([]byte(`"`+get("json")+`"`), &fromJSON); err != nil || fromJSON != value {

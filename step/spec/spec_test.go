@@ -64,8 +64,8 @@ func TestEveryFormOfTheGrammarIsReadAndPrintedCanonically(t *testing.T) {
 				{Name: "D", Template: field("@s")}, {Name: "E", Template: field("s?")}}}},
 		{text: "vault:x A='it'\\''s\n{b}'",
 			want: Spec{Request: request("vault", "x"), Bindings: []Binding{{Name: "A", Template: Template{[]part{{literal: "it's\n"}, {field: "b"}}}}}}},
-		{text: `vault:x A="\$\x\"\\\` + "\n" + `{b}"`, canonical: `vault:x A='$\x"\{b}'`,
-			want: Spec{Request: request("vault", "x"), Bindings: []Binding{{Name: "A", Template: Template{[]part{{literal: `$\x"\`}, {field: "b"}}}}}}},
+		{text: "vault:x A=\"\\$\\x\\\"\\`\\\\\\\n{b}\"", canonical: "vault:x A='$\\x\"`\\{b}'",
+			want: Spec{Request: request("vault", "x"), Bindings: []Binding{{Name: "A", Template: Template{[]part{{literal: "$\\x\"`\\"}, {field: "b"}}}}}}},
 		{text: "\ufeffvault:x", canonical: "vault:x", want: Spec{Request: request("vault", "x")}},
 	} {
 		got, err := Parse(c.text)
