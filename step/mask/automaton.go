@@ -1,13 +1,18 @@
 package mask
 
+import "slices"
+
 // An automaton finds every place where a form ends, reading each byte once (Aho and Corasick, CACM 18(6), 1975). A state
 // is a beginning of a form: the longest one that is an end of the text read so far. State 0 is the empty one.
 //
 // States are numbered depth first over the sorted forms, so that a state's first child is the next number. Following a
 // form is then mostly a walk along an array, and what else there is to know of a state is looked up where the walk ends.
+// The forms are taken last to first, for of the bytes that may come next a letter is likelier than a line's end.
 type automaton struct {
 	step  []uint16    // per state: the byte that leads to the next number, and the flags below
-	nodes []node      // per state
+	fail  []uint32    // per state: the state of its longest proper end that is a beginning of a form
+	fork  []uint32    // per state that is a fork: index of the first of edges, or with inRow set, of the row
+	ends  []ending    // per state
 	edges []edge      // to the further children of states that have several, one state's after the other
 	rows  []row       // instead of edges where they are many
 	root  [256]uint32 // the children of state 0; 0: none
@@ -17,20 +22,18 @@ type automaton struct {
 const (
 	endsForm uint16 = 1 << 15 // a form ends here, be it the state itself or an end of it
 	isLeaf   uint16 = 1 << 14 // no children
-	isFork   uint16 = 1 << 13 // more than the one child: see node.fork
+	isFork   uint16 = 1 << 13 // more than the one child: see automaton.fork
 	failsLow uint16 = 1 << 12 // fail is no deeper than lowDepth
 
-	lowDepth = 3               // the greatest that fits
+	lowDepth = 2               // at 3, a run of a letter that a form begins with four times would be read again and again
 	lowShift = 8               // where in a step that failsLow the depth of fail is
 	byteOf   = isLeaf | 0x00ff // what of a step to compare a byte with; a leaf equals none
 )
 
-// A node is what is needed of a state only where the walk along a form ends.
-type node struct {
-	fail    uint32 // the state of the longest proper end of this one that is a beginning of a form
+// An ending is what is asked of a state where a form or the text ends.
+type ending struct {
 	depth   uint32 // the state's length: so many bytes of the text may still become a form
 	longest uint32 // the length of the longest form that ends here; 0: none
-	fork    uint32 // index of the first of edges, or with inRow set, of the row
 }
 
 type edge struct {
@@ -54,14 +57,19 @@ func newAutomaton(forms []string) *automaton {
 		longest = max(longest, len(f))
 		previous = f
 	}
-	a := &automaton{step: make([]uint16, states), nodes: make([]node, states)}
+	a := &automaton{
+		step: make([]uint16, states),
+		fail: make([]uint32, states),
+		fork: make([]uint32, states),
+		ends: make([]ending, states),
+	}
 	a.step[0] = isLeaf // the walk finds no child here: root is asked instead
 
 	path := make([]uint32, longest+1) // path[d] is the state of previous[:d]
 	last := uint32(0)
 	var further []child
 	previous = ""
-	for _, f := range forms {
+	for _, f := range slices.Backward(forms) {
 		for d := commonPrefix(previous, f); d < len(f); d++ {
 			last++
 			switch parent := path[d]; {
@@ -71,14 +79,14 @@ func newAutomaton(forms []string) *automaton {
 				a.step[parent] = uint16(f[d])
 			default:
 				a.step[parent] |= isFork
-				a.nodes[parent].fork++ // how many, until placeForks
+				a.fork[parent]++ // how many, until placeForks
 				further = append(further, child{parent, edge{to: last, label: f[d]}})
 			}
 			a.step[last] = isLeaf
-			a.nodes[last].depth = uint32(d + 1)
+			a.ends[last].depth = uint32(d + 1)
 			path[d+1] = last
 		}
-		a.nodes[last].longest = uint32(len(f))
+		a.ends[path[len(f)]].longest = uint32(len(f))
 		previous = f
 	}
 	a.placeForks(further)
@@ -93,37 +101,37 @@ type child struct {
 
 // placeForks puts the children that are not first of their state where next looks for them.
 func (a *automaton) placeForks(further []child) {
-	const placed = 1 << 30 // of node.fork: no longer a count
+	const placed = 1 << 30 // of fork: no longer a count
 	a.edges = make([]edge, len(further))
 	end := uint32(0)
 	for _, c := range further {
-		n := &a.nodes[c.of]
-		if n.fork&(placed|inRow) == 0 {
-			if count := n.fork; count > maxEdges {
-				n.fork = inRow | uint32(len(a.rows))
+		fork := &a.fork[c.of]
+		if *fork&(placed|inRow) == 0 {
+			if count := *fork; count > maxEdges {
+				*fork = inRow | uint32(len(a.rows))
 				a.rows = append(a.rows, row{})
 			} else {
 				end += count
-				n.fork = placed | end
+				*fork = placed | end
 				c.last = true // they are filled in from behind
 			}
 		}
-		if n.fork&inRow != 0 {
-			a.rows[n.fork&^inRow][c.label] = c.to
+		if *fork&inRow != 0 {
+			a.rows[*fork&^inRow][c.label] = c.to
 		} else {
-			n.fork--
-			a.edges[n.fork&^placed] = c.edge
+			*fork--
+			a.edges[*fork&^placed] = c.edge
 		}
 	}
 	a.edges = a.edges[:end]
 	for _, c := range further {
-		a.nodes[c.of].fork &^= placed
+		a.fork[c.of] &^= placed
 	}
 }
 
 // linkFailures sets fail, and longest where it comes from fail, in the order of depth.
 func (a *automaton) linkFailures() {
-	queue := make([]uint32, 0, len(a.nodes))
+	queue := make([]uint32, 0, len(a.step))
 	for _, s := range a.root {
 		if s != 0 {
 			queue = append(queue, s)
@@ -131,20 +139,19 @@ func (a *automaton) linkFailures() {
 	}
 	for i := 0; i < len(queue); i++ {
 		s := queue[i]
-		n := &a.nodes[s]
-		fail := &a.nodes[n.fail]
-		if n.longest == 0 {
-			n.longest = fail.longest
+		fail := a.ends[a.fail[s]]
+		if a.ends[s].longest == 0 {
+			a.ends[s].longest = fail.longest
 		}
 		v := a.step[s]
-		if n.longest != 0 {
+		if a.ends[s].longest != 0 {
 			a.step[s] |= endsForm
 		}
 		if fail.depth <= lowDepth {
 			a.step[s] |= failsLow | uint16(fail.depth)<<lowShift
 		}
 		link := func(c byte, to uint32) {
-			a.nodes[to].fail = a.next(n.fail, c)
+			a.fail[to] = a.next(a.fail[s], c)
 			queue = append(queue, to)
 		}
 		if v&isLeaf == 0 {
@@ -153,15 +160,15 @@ func (a *automaton) linkFailures() {
 		if v&isFork == 0 {
 			continue
 		}
-		if n.fork&inRow != 0 {
-			for c, to := range a.rows[n.fork&^inRow] {
+		if fork := a.fork[s]; fork&inRow != 0 {
+			for c, to := range a.rows[fork&^inRow] {
 				if to != 0 {
 					link(byte(c), to)
 				}
 			}
 			continue
 		}
-		for e := n.fork; ; e++ {
+		for e := a.fork[s]; ; e++ {
 			link(a.edges[e].label, a.edges[e].to)
 			if a.edges[e].last {
 				break
@@ -173,24 +180,22 @@ func (a *automaton) linkFailures() {
 // next is the state after s and the byte c.
 func (a *automaton) next(s uint32, c byte) uint32 {
 	for s != 0 {
-		if t := a.child(s, c); t != 0 {
-			return t
+		switch v := a.step[s]; {
+		case v&byteOf == uint16(c):
+			return s + 1
+		case v&isFork != 0:
+			if t := a.further(s, c); t != 0 {
+				return t
+			}
 		}
-		s = a.nodes[s].fail
+		s = a.fail[s]
 	}
 	return a.root[c]
 }
 
-// child is the state that is s, which is not 0, and the byte c; 0 if there is none.
-func (a *automaton) child(s uint32, c byte) uint32 {
-	v := a.step[s]
-	if v&byteOf == uint16(c) {
-		return s + 1
-	}
-	if v&isFork == 0 {
-		return 0
-	}
-	fork := a.nodes[s].fork
+// further is the child by the byte c of a state that is a fork, if it is not the first one; 0 if there is none.
+func (a *automaton) further(s uint32, c byte) uint32 {
+	fork := a.fork[s]
 	if fork&inRow != 0 {
 		return a.rows[fork&^inRow][c]
 	}

@@ -26,34 +26,36 @@ type filter struct {
 }
 
 func newFilter(forms []string, a *automaton) filter {
-	shortest, starts, previous := len(forms[0]), 0, ""
+	shortest := len(forms[0])
 	for _, f := range forms {
 		shortest = min(shortest, len(f))
-		if commonPrefix(previous, f) < gram {
+	}
+	f := filter{stride: min(shortest-gram+1, maxStride)}
+	// What a form shares with the one before it is there already.
+	eachNew := func(do func(head []byte, from int)) {
+		previous := ""
+		for _, form := range forms {
+			do([]byte(form[:f.stride+gram-1]), max(0, commonPrefix(previous, form)-gram+1))
+			previous = form
+		}
+	}
+	grams, starts := 0, 0
+	eachNew(func(_ []byte, from int) {
+		grams += max(0, f.stride-from)
+		if from == 0 {
 			starts++
 		}
-		previous = f
-	}
-	stride := min(shortest-gram+1, maxStride)
-	f := filter{
-		stride: stride,
-		grams:  newSketch(len(forms) * stride),
-		starts: newSketch(starts),
-		enter:  newEntrances(starts),
-	}
-	previous = ""
-	for _, form := range forms {
-		head := []byte(form[:stride+gram-1])
-		// What it shares with the form before it is there already.
-		for i := max(0, commonPrefix(previous, form)-gram+1); i < stride; i++ {
+	})
+	f.grams, f.starts, f.enter = newSketch(grams), newSketch(starts), newEntrances(starts)
+	eachNew(func(head []byte, from int) {
+		for i := from; i < f.stride; i++ {
 			f.grams.add(head[i:])
 		}
-		if commonPrefix(previous, form) < gram {
+		if from == 0 {
 			f.starts.add(head)
 			f.enter.add(head, a)
 		}
-		previous = form
-	}
+	})
 	return f
 }
 
@@ -90,9 +92,9 @@ type sketch struct {
 	shift uint8 // of the 32-bit hash, leaving an index of one bit
 }
 
-// newSketch has room for n grams, so that about one in 16 of others is taken for one of them.
+// newSketch has room for n grams, so that about one in 32 of others is taken for one of them.
 func newSketch(n int) sketch {
-	size := min(max(bits.Len(uint(n*16-1)), 12), 24)
+	size := min(max(bits.Len(uint(n*32-1)), 12), 24)
 	return sketch{words: make([]uint64, 1<<(size-6)), shift: uint8(32 - size)}
 }
 

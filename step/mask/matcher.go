@@ -22,6 +22,7 @@ func (m *matcher) scan(p []byte, state uint32, origin int, spans []span) (uint32
 	// p it must be followed, for what may still become a form is held back.
 	tail := len(p) - gram
 	i := 0
+reading:
 	for i < len(p) {
 		if state == 0 {
 			if i, state = m.filter.next(p, i); state != 0 {
@@ -31,23 +32,27 @@ func (m *matcher) scan(p []byte, state uint32, origin int, spans []span) (uint32
 		v := a.step[state]
 		for i < len(p) {
 			c := p[i]
-			if v&byteOf == uint16(c) {
+			switch {
+			case v&byteOf == uint16(c):
 				state++
-			} else {
+			case state == 0:
+				state = a.root[c]
+			default:
 				t := uint32(0)
 				if v&isFork != 0 {
-					t = a.child(state, c)
+					t = a.further(state, c)
 				}
 				if t == 0 {
+					// The form came to nothing. What else has begun in it begins later, so this comes to an end.
 					if v&failsLow != 0 {
-						// The form came to nothing, and what may begin in it is shorter than a gram. That begins later
-						// than the form did, so this comes to an end.
-						if start := i - int(v>>lowShift&lowDepth); start >= 0 && start <= tail {
+						if start := i - int(v>>lowShift&3); start >= 0 && start <= tail {
 							i, state = start, 0
-							break
+							continue reading
 						}
 					}
-					t = a.next(state, c)
+					state = a.fail[state]
+					v = a.step[state]
+					continue
 				}
 				state = t
 			}
@@ -55,7 +60,7 @@ func (m *matcher) scan(p []byte, state uint32, origin int, spans []span) (uint32
 			v = a.step[state]
 			if v&endsForm != 0 {
 				end := origin + i
-				spans = join(spans, span{end - int(a.nodes[state].longest), end})
+				spans = join(spans, span{end - int(a.ends[state].longest), end})
 			}
 		}
 	}
