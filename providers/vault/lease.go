@@ -1,0 +1,207 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// Renew makes a lease end increment from now, rounded up to a second, or as near as Vault allows; for the session's own lease it renews the token. It
+// makes one attempt.
+func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.Duration) (providers.Lease, error) {
+	seconds := inSeconds(increment)
+	to, body := "sys/leases/renew", map[string]any{"lease_id": l.ID, "increment": seconds}
+	switch l.Scope["kind"] {
+	case tokenKind:
+		to, body = "auth/token/renew-self", map[string]any{"increment": seconds}
+	case batchKind:
+		return l, providers.Refused(errors.New("vault: a batch token cannot be renewed"))
+	}
+	sent := time.Now()
+	answer, err := s.client.call(ctx, once, put, to, nil, body)
+	if err != nil {
+		f := err
+		if meansOf(err) == gone || meansOf(err) == ended {
+			f = providers.Refused(err)
+		}
+		return l, s.explain(f, "renewing", l.ID, "")
+	}
+	ttl, renewable, ok := answer.ttl()
+	if !ok {
+		return l, fmt.Errorf("vault: renewing %s: the answer names no lease", l.ID)
+	}
+	l.Renewable = renewable
+	l.Expires = sent.Add(ttl)
+	switch {
+	case ttl < time.Duration(seconds)*time.Second && answer.capped():
+		l.MaxExpire = l.Expires
+	case !l.MaxExpire.IsZero() && l.Expires.After(l.MaxExpire.Add(time.Second)):
+		l.MaxExpire = time.Time{} // so it was none: someone has raised it
+	}
+	if l.Scope["kind"] == tokenKind {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.own = &l
+		return l, nil
+	}
+	return s.withinToken(l), nil
+}
+
+// ttl is what the answer to a renewal says is left.
+func (r result) ttl() (ttl time.Duration, renewable, ok bool) {
+	switch {
+	case r.secret == nil:
+		return 0, false, false
+	case r.secret.Auth != nil:
+		return time.Duration(r.secret.Auth.LeaseDuration) * time.Second, r.secret.Auth.Renewable, true
+	case r.secret.LeaseID == "":
+		return 0, false, false
+	}
+	return time.Duration(r.secret.LeaseDuration) * time.Second, r.secret.Renewable, true
+}
+
+// Revoke makes one attempt to end a lease and to see it gone: synchronously where the policy allows that, and otherwise by making it end in
+// a second and looking it up until it is not there any more, for which the default policy is enough.
+func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proof, error) {
+	switch l.Scope["kind"] {
+	case tokenKind, batchKind:
+		return s.Close(ctx)
+	}
+	proof, err := s.revoke(ctx, l)
+	if proof == providers.Proven && l.Scope["kind"] == stsKind && time.Now().Before(l.Expires) {
+		return providers.Expires, nil // Vault has forgotten it; AWS has not
+	}
+	return proof, err
+}
+
+func (s *Session) revoke(ctx context.Context, l providers.Lease) (providers.Proof, error) {
+	if s.maySync(l) {
+		answer, err := s.client.call(ctx, once, put, "sys/leases/revoke", nil, map[string]any{"lease_id": l.ID, "sync": true})
+		switch meansOf(err) {
+		case "":
+			if answer.status == http.StatusAccepted { // a server that does not know the word sync
+				return s.watch(ctx, l)
+			}
+			return providers.Proven, nil
+		case gone:
+			return providers.Proven, nil
+		case dead:
+			return s.diedWithToken(), nil
+		case forbidden:
+			s.noSync(l)
+		default:
+			return providers.Failed, s.explain(err, "revoking", l.ID, "")
+		}
+	}
+	return s.shorten(ctx, l)
+}
+
+// diedWithToken is what is known of a lease whose token is no more: Vault revokes the leases of a token when that ends, by itself and with
+// retries, but there is nobody left who could look.
+func (s *Session) diedWithToken() providers.Proof { return providers.Accepted }
+
+// shorten is the proof that needs nothing but the default policy; it takes a second and a bit.
+func (s *Session) shorten(ctx context.Context, l providers.Lease) (providers.Proof, error) {
+	sent := time.Now()
+	answer, err := s.client.call(ctx, once, put, "sys/leases/renew", nil, map[string]any{"lease_id": l.ID, "increment": 1})
+	switch meansOf(err) {
+	case "":
+		ttl, _, _ := answer.ttl()
+		if err := sleep(ctx, time.Until(sent.Add(ttl))); err != nil {
+			return providers.Failed, fmt.Errorf("vault: revoking %s: it could only be shortened to %v, and there was no time to wait for that: %w", l.ID, ttl, err)
+		}
+	case gone:
+		return providers.Proven, nil
+	case ended:
+	case dead:
+		return s.diedWithToken(), nil
+	case forbidden, fixed:
+		return providers.Failed, s.explain(err, "revoking", l.ID,
+			`the policy needs "update" on sys/leases/revoke for it, which may be limited to its kind: allowed_parameters = { "lease_id" = ["`+
+				path.Dir(l.ID)+`/*"], "sync" = [] }`)
+	default:
+		return providers.Failed, s.explain(err, "revoking", l.ID, "")
+	}
+	return s.watch(ctx, l)
+}
+
+// watch looks an ended lease up until it is gone.
+func (s *Session) watch(ctx context.Context, l providers.Lease) (providers.Proof, error) {
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		_, err := s.client.call(ctx, once, put, "sys/leases/lookup", nil, map[string]any{"lease_id": l.ID})
+		switch meansOf(err) {
+		case "":
+		case gone:
+			return providers.Proven, nil
+		case dead:
+			return s.diedWithToken(), nil
+		case forbidden:
+			return providers.Accepted, nil // it has ended; that it is gone cannot be seen
+		default:
+			return providers.Failed, s.explain(err, "looking up", l.ID, "")
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return providers.Failed, fmt.Errorf(
+				"vault: revoking %s: the lease has ended and Vault has not removed it yet (does the server behind the engine answer?): %w", l.ID, err)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// maySync is false where the policy is known to forbid a synchronous revocation: it is asked once for each kind of lease.
+func (s *Session) maySync(l providers.Lease) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.forbidden[path.Dir(l.ID)]
+}
+
+func (s *Session) noSync(l providers.Lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forbidden[path.Dir(l.ID)] = true
+}
+
+// Defer hands a lease to Vault's own queue, which goes on trying: by an asynchronous revocation, or where the policy forbids that by letting the lease
+// end in a second.
+func (s *Session) Defer(ctx context.Context, l providers.Lease) (providers.Proof, error) {
+	if s.maySync(l) {
+		_, err := s.client.call(ctx, once, put, "sys/leases/revoke", nil, map[string]any{"lease_id": l.ID, "sync": false})
+		switch meansOf(err) {
+		case "":
+			return providers.Accepted, nil
+		case gone:
+			return providers.Proven, nil
+		case dead:
+			return s.diedWithToken(), nil
+		case forbidden:
+			s.noSync(l)
+		default:
+			return providers.Failed, s.explain(err, "handing over", l.ID, "")
+		}
+	}
+	_, err := s.client.call(ctx, once, put, "sys/leases/renew", nil, map[string]any{"lease_id": l.ID, "increment": 1})
+	switch meansOf(err) {
+	case "", ended:
+		return providers.Accepted, nil
+	case gone:
+		return providers.Proven, nil
+	case dead:
+		return s.diedWithToken(), nil
+	}
+	return providers.Failed, s.explain(err, "handing over", l.ID, "")
+}

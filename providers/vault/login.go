@@ -1,0 +1,195 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// loginMethods are the ways to log in, by the name that WITH_CREDS_VAULT_AUTH gives; each is also where Vault mounts it by default. A method
+// makes the body of a request to auth/MOUNT/login out of the settings.
+var loginMethods = map[string]func(settings) (map[string]any, error){
+	"approle":    approle,
+	"jwt":        func(set settings) (map[string]any, error) { return set.bearer("") },
+	"kubernetes": func(set settings) (map[string]any, error) { return set.bearer(serviceAccountToken) },
+}
+
+// https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle
+func approle(set settings) (map[string]any, error) {
+	roleID, err := set.secret("WITH_CREDS_VAULT_ROLE_ID")
+	if err != nil {
+		return nil, err
+	}
+	body := map[string]any{"role_id": roleID}
+	// A role may be bound by address alone (bind_secret_id=false).
+	secretID, err := set.secret("WITH_CREDS_VAULT_SECRET_ID")
+	switch {
+	case err == nil:
+		body["secret_id"] = secretID
+	case set.run.Get("WITH_CREDS_VAULT_SECRET_ID_FILE") != "":
+		return nil, err
+	}
+	return body, nil
+}
+
+const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+// bearer is a login by a token that another system signed: https://developer.hashicorp.com/vault/api-docs/auth/jwt#jwt-login and
+// https://developer.hashicorp.com/vault/api-docs/auth/kubernetes#login. fallback is the file it is in when no setting says.
+func (set settings) bearer(fallback string) (map[string]any, error) {
+	token, err := set.secret("WITH_CREDS_VAULT_JWT")
+	if err != nil && fallback != "" && set.run.Get("WITH_CREDS_VAULT_JWT_FILE") == "" {
+		content, readErr := os.ReadFile(fallback)
+		token, err = strings.TrimSpace(string(content)), readErr
+		if err != nil {
+			err = fmt.Errorf("vault: WITH_CREDS_VAULT_JWT is not set, and there is no service account: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	body := map[string]any{"jwt": token}
+	if set.Role != "" {
+		body["role"] = set.Role
+	}
+	return body, nil
+}
+
+// authenticate gives the session its token, by at most one request.
+func (s *Session) authenticate(ctx context.Context, set settings) error {
+	if set.Auth == "token" {
+		token, err := set.findToken(ctx)
+		if err != nil {
+			return err
+		}
+		s.client.setToken(token)
+		if set.ChildToken {
+			return s.adopt(ctx)
+		}
+		return nil
+	}
+	method, ok := loginMethods[set.Auth]
+	if !ok {
+		known := slices.Sorted(maps.Keys(loginMethods))
+		return fmt.Errorf("vault: WITH_CREDS_VAULT_AUTH is %q: write token, %s", set.Auth, strings.Join(known, " or "))
+	}
+	body, err := method(set)
+	if err != nil {
+		return err
+	}
+	path := "auth/" + strings.Trim(firstOf(set.Mount, set.Auth), "/") + "/login"
+	answer, err := s.client.call(ctx, repeated, put, path, nil, body)
+	if err != nil {
+		return s.explain(err, "logging in at", path, loginHint(err))
+	}
+	return s.take(answer, path)
+}
+
+func loginHint(err error) string {
+	switch meansOf(err) {
+	case forbidden, missing, unsupported:
+		return "is the auth method mounted there, and the namespace right?"
+	case dead:
+		return "does the namespace exist?"
+	}
+	return ""
+}
+
+// adopt makes a child of the token at hand, and the child the session's own. It costs a round trip before the command, so it is asked for
+// (WITH_CREDS_VAULT_CHILD_TOKEN=true), and it is worth one: the run's leases then hang on a token that ends within the leash and is revoked
+// at the end, so that they end also when every process of the run is gone at once, or an answer was lost. The parent's policy must allow "update" on auth/token/create; where it
+// does not, the session works with the token at hand and says so.
+func (s *Session) adopt(ctx context.Context) error {
+	const path = "auth/token/create"
+	body := map[string]any{"display_name": "with-creds", "renewable": true, "meta": map[string]string{"with_creds_run": s.run.Run}}
+	if s.run.Leash > 0 {
+		body["ttl"] = inSeconds(s.run.Leash)
+	}
+	answer, err := s.client.call(ctx, repeated, put, path, nil, body)
+	switch {
+	case meansOf(err) == forbidden:
+		s.run.Warnf("vault: no token of the run's own: the policy has no \"update\" on %s; working with the token at hand", path)
+		return nil
+	case err != nil:
+		return s.explain(err, "making a token at", path, "")
+	}
+	return s.take(answer, path)
+}
+
+// take makes the token of an answer the session's own.
+func (s *Session) take(answer result, path string) error {
+	if answer.secret == nil || answer.secret.Auth == nil || answer.secret.Auth.ClientToken == "" {
+		if answer.secret != nil && answer.secret.WrapInfo != nil {
+			return fmt.Errorf("vault: logging in at %s: the answer is wrapped, which is not supported", path)
+		}
+		return fmt.Errorf("vault: logging in at %s: the answer holds no token (does the login need a second factor?)", path)
+	}
+	auth := answer.secret.Auth
+	s.client.setToken(auth.ClientToken)
+	s.own = ownLease(answer, time.Now())
+	for _, w := range answer.secret.Warnings {
+		s.run.Warnf("vault: %s", firstLine(w))
+	}
+	if uses := s.own.Scope["uses"]; uses != "" {
+		s.run.Warnf("vault: the token of this login may be used %s times; every request spends one, and what was issued ends with the last", uses)
+	}
+	return nil
+}
+
+func ownLease(answer result, now time.Time) *providers.Lease {
+	auth := answer.secret.Auth
+	own := &providers.Lease{
+		Provider: Name, ID: auth.Accessor, Issued: now, Renewable: auth.Renewable, Scope: map[string]string{"kind": tokenKind},
+	}
+	if auth.LeaseDuration > 0 {
+		own.Expires = now.Add(time.Duration(auth.LeaseDuration) * time.Second)
+	}
+	if auth.Accessor == "" { // a batch token
+		own.ID, own.Renewable, own.MaxExpire = "request/"+answer.secret.RequestID, false, own.Expires
+		own.Scope["kind"] = batchKind
+	}
+	if answer.uses > 0 {
+		own.Scope["uses"] = strconv.Itoa(answer.uses)
+	}
+	return own
+}
+
+// What Scope["kind"] of a lease says of it. Without one it is an ordinary lease.
+const (
+	tokenKind = "token"       // the session's own
+	batchKind = "batch token" // likewise; it can be neither renewed nor revoked
+	stsKind   = "sts"         // valid until its end whatever is revoked
+)
+
+// explain puts words around a failure: what was attempted, on what, and what to do.
+func (s *Session) explain(err error, doing, path, hint string) error {
+	err = fmt.Errorf("vault: %s %s: %w", doing, path, err)
+	var f *failure
+	if !errors.As(err, &f) {
+		return err
+	}
+	switch {
+	case hint != "":
+	case f.meaning == unreached || f.meaning == untrusted:
+		hint = "VAULT_ADDR is " + s.client.shownAddress()
+	case f.meaning == dead:
+		hint = "log in again"
+	}
+	if hint != "" {
+		err = fmt.Errorf("%w (%s)", err, hint)
+	}
+	return err
+}
+
+// inSeconds is a duration as Vault takes it: whole seconds, rounded up, never 0, which would mean the default.
+func inSeconds(d time.Duration) int64 {
+	return max(1, int64((d+time.Second-1)/time.Second))
+}

@@ -1,0 +1,148 @@
+// Package vault issues credentials of any of Vault's secrets engines (and OpenBao's), renews their leases and revokes them.
+//
+//	vault:PATH[?param=value&…]      vault:database/creds/readonly, vault:pki/issue/web?common_name=ci.example.com
+//
+// # What it promises
+//
+//   - No preflight. A run makes one round trip to log in, none when it is handed a token, and then one for each credential.
+//   - The token of a login belongs to the run: it is Session.Own, renewed like a lease, and revoked last. A token handed in is
+//     used and left alone (see settings for VAULT_TOKEN and WITH_CREDS_VAULT_CHILD_TOKEN).
+//   - A revocation is Proven only when Vault has said that the lease does not exist, or has ended it synchronously.
+//   - Settings come from Settings.Lookup alone, whatever VAULT_* the process runs under, and no file is read before Open.
+//   - The token goes to the address that was set and nowhere else: redirects are not followed.
+//   - What an answer means is decided in one table, answers.go; how a path is asked, in another, routes.go.
+//
+// # What must be seen to when a process is killed
+//
+// Measured with Vault 1.21.1, file storage and PostgreSQL, killing a process at random in the second half of a read of database/creds that takes 6 ms:
+//
+//   - Closing the connection makes Vault cancel what it is doing, between any two steps. Of 600 reads cut off so, 2 left a role in the
+//     database that no lease names, so that nothing ever removes it, and 81 left a lease whose role was gone already. It made no difference how
+//     long afterwards the token was revoked.
+//   - Revoking the token, or letting it expire, while a read is in flight whose connection stays open leaves the lease alive for its full TTL
+//     under a dead token: Vault collects a token's leases once, when the token ends, and a lease is registered later without a look at its token.
+//   - Where the connection was kept open until the answer arrived, and the token revoked then, 600 of 600 left nothing.
+//
+// So another process must keep the connections open (Session.OnConnect gives them to it: a duplicate of the socket is enough), wait until what
+// was in flight is answered, and then revoke (Session.Settle). With a borrowed token the answer is lost with the process, and what it issued lives for its TTL;
+// the name of the lease is in Vault's audit log.
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+// Name is what a spec calls this provider.
+const Name = "vault"
+
+// Provider is the provider itself; it has no state.
+type Provider struct{}
+
+var (
+	_ providers.Provider = Provider{}
+	_ providers.Session  = (*Session)(nil)
+	_ providers.Deferrer = (*Session)(nil)
+	_ providers.Settler  = (*Session)(nil)
+)
+
+// SecretEnv names what Open may read and a command must not inherit.
+func (Provider) SecretEnv() []string {
+	return []string{
+		"VAULT_TOKEN", "VAULT_HEADERS", "WITH_CREDS_VAULT_ROLE_ID", "WITH_CREDS_VAULT_SECRET_ID",
+	}
+}
+
+// Check refuses a path that is none, a parameter that the path cannot take, and a request that would overwrite a stored secret.
+func (Provider) Check(r providers.Request) error {
+	_, err := routeOf(r)
+	return err
+}
+
+// A Session is one login, or one borrowed token, at one address. Its methods may be called concurrently.
+type Session struct {
+	client *client
+	run    providers.Settings
+
+	mu        sync.Mutex
+	own       *providers.Lease // nil: the token is borrowed
+	forbidden map[string]bool  // lease prefixes whose synchronous revocation the policy forbids
+	held      []net.Conn       // of the process before this one
+}
+
+// Open reads the settings, finds a token or logs in, and makes no other round trip.
+func (Provider) Open(ctx context.Context, run providers.Settings) (providers.Session, error) {
+	set, err := readSettings(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := set.connection()
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSession(conn, run)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authenticate(ctx, set); err != nil {
+		s.client.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func newSession(conn connection, run providers.Settings) (*Session, error) {
+	c, err := newClient(conn, run.CountRequest)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{client: c, run: run, forbidden: map[string]bool{}}, nil
+}
+
+// handoff is what Resume needs. Files are in it by content: they may be gone, or not readable, where it is read.
+type handoff struct {
+	Connection connection       `json:"connection"`
+	Token      string           `json:"token"`
+	Own        *providers.Lease `json:"own,omitempty"`
+}
+
+// Handoff is the address, the TLS material and the token.
+func (s *Session) Handoff() providers.Handoff {
+	data, err := json.Marshal(handoff{s.client.conn, s.client.token(), s.Own()})
+	if err != nil {
+		panic("vault: a handoff that is no JSON: " + err.Error()) // it is made of strings, numbers and times
+	}
+	return providers.Handoff{Provider: Name, Data: data}
+}
+
+// Resume makes a session of a handoff; it reads neither files nor settings and makes no network call.
+func (Provider) Resume(h providers.Handoff, run providers.Settings) (providers.Session, error) {
+	var data handoff
+	if err := json.Unmarshal(h.Data, &data); err != nil {
+		return nil, errors.New("vault: the handoff cannot be read") // the JSON error could quote a secret
+	}
+	s, err := newSession(data.Connection, run)
+	if err != nil {
+		return nil, err
+	}
+	s.client.setToken(data.Token)
+	s.own = data.Own
+	return s, nil
+}
+
+// Own is the lease of the session's token: its ID is the token's accessor. It is nil for a borrowed token. A batch token has no accessor,
+// cannot be renewed and cannot be revoked: its ID is "request/" and the id of the login request, as Vault's audit log has it.
+func (s *Session) Own() *providers.Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.own == nil {
+		return nil
+	}
+	own := *s.own
+	return &own
+}
