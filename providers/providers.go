@@ -78,6 +78,9 @@ type Settler interface {
 // ErrRefused is wrapped by errors that asking again will not mend: a missing permission, a bad request, a lease at its end.
 var ErrRefused = errors.New("refused")
 
+// ErrUnanswered is wrapped by errors of Issue after which the server may still carry the request out: the answer was lost.
+var ErrUnanswered = errors.New("unanswered")
+
 // Refused says so of an error that no retry mends.
 func Refused(err error) error { return refused{err} }
 

@@ -40,30 +40,36 @@ func (r *run) values() []bind.Value {
 	return all
 }
 
-// maskSecrets makes every secret field known to the masker, and to the CI's own.
+// maskSecrets makes every secret known to the masker, and to the CI's own.
 func (r *run) maskSecrets() {
-	for _, c := range r.issued {
-		user, _ := c.credential.Field("username")
-		for _, f := range c.credential.Fields {
-			if !f.Secret || f.Value == "" {
-				continue
-			}
-			if !r.Mask {
-				continue
-			}
-			if len(r.masker.Add(f.Value)) > 0 {
-				r.Log.Warn("%s: the field %q is not masked: it is shorter than %d bytes and would be found all over the output", c.spec.Request.Source(), f.Name, mask.MinLength)
-			}
-			if user.Value != "" && !user.Secret {
-				r.masker.AddBasic(user.Value, f.Value)
-			}
-			r.tellCI(f.Value)
-		}
+	if !r.Mask {
+		return
 	}
-	if r.Mask {
-		for _, w := range r.masker.Add(r.MaskNow...) {
-			r.Log.Warn("--mask-env: %s", w)
+	for _, c := range r.issued {
+		r.mask(c)
+	}
+	for _, w := range r.masker.Add(r.MaskNow...) {
+		r.Log.Warn("--mask-env: %s", w)
+	}
+}
+
+// mask makes one credential's secret fields known.
+func (r *run) mask(c *issued) {
+	if !r.Mask {
+		return
+	}
+	user, _ := c.credential.Field("username")
+	for _, f := range c.credential.Fields {
+		if !f.Secret || f.Value == "" {
+			continue
 		}
+		if len(r.masker.Add(f.Value)) > 0 {
+			r.Log.Warn("%s: the field %q is not masked: it is shorter than %d bytes and would be found all over the output", c.spec.Request.Source(), f.Name, mask.MinLength)
+		}
+		if user.Value != "" && !user.Secret {
+			r.masker.AddBasic(user.Value, f.Value)
+		}
+		r.tellCI(f.Value)
 	}
 }
 

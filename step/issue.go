@@ -24,7 +24,6 @@ type issued struct {
 	ttl          time.Duration // as issued
 	renewals     int
 	replacements int
-	former       []providers.Lease // that were replaced
 }
 
 var errStopped = errors.New("stopped")
@@ -119,14 +118,17 @@ func (r *run) issue() error {
 
 // ask makes one request, and has what came of it in the book before it says that it was answered.
 func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*issued, error) {
-	answered := r.book.Asking(session)
-	defer answered()
+	r.book.Asking(session)
 	c, err := session.Issue(ctx, s.Request)
 	if err != nil {
+		if !errors.Is(err, providers.ErrUnanswered) && ctx.Err() == nil {
+			r.book.Answered(session)
+		}
 		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 	}
 	c.Lease.Session = session.ID
 	r.book.Hold(c.Lease)
+	r.book.Answered(session)
 	now := time.Now()
 	for _, w := range c.Warnings {
 		r.Log.Warn("%s: %s", s.Request.Source(), w)

@@ -1,8 +1,214 @@
 package step
 
-// A keeper keeps the credentials alive while the command runs.
-type keeper struct{}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
 
-func (r *run) keep() *keeper { return &keeper{} }
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/bind"
+	"github.com/with-creds/with-creds/step/lease"
+)
 
-func (k *keeper) stop() {}
+// keep keeps everything alive until the command has ended. What cannot be kept is replaced where the command can follow, in files; a
+// variable cannot be changed in a running process, so there the end is told as soon as it is known.
+func (r *run) keep() *lease.Keeper {
+	k := &lease.Keeper{
+		Book:    r.book,
+		Leash:   r.Leash,
+		Renewed: r.renewed,
+		Failing: func(l providers.Lease, err error) {
+			r.Log.Warn("renewing %s: %v; trying again, it lives for %s", l.ID, err, l.TTL(time.Now()).Round(time.Second))
+		},
+	}
+	k.Ending = func(ctx context.Context, l providers.Lease, why error) { r.ending(ctx, k, l, why) }
+	k.Start(context.Background())
+	return k
+}
+
+// renewed counts.
+func (r *run) renewed(l providers.Lease) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	for _, c := range r.issued {
+		if c.credential.Lease.Key() == l.Key() {
+			c.renewals++
+			c.credential.Lease = l
+		}
+	}
+	r.Log.Debug("renewed %s until %s", l.ID, l.Expires.Format(time.TimeOnly))
+}
+
+// ending is called when a lease cannot be extended beyond l.Expires: a credential's, or a login's, which takes all its credentials along.
+func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, why error) {
+	affected, relogin := r.affected(l)
+	if len(affected) == 0 {
+		return
+	}
+	var fixed []string
+	follows := false
+	for _, c := range affected {
+		for _, v := range c.values {
+			if v.File {
+				follows = true
+			} else {
+				fixed = append(fixed, v.Name)
+			}
+		}
+	}
+	if len(fixed) > 0 {
+		r.Log.Warn("%s cannot be extended (%v): what %s hold%s ends at %s, in %s", l.ID, why, strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
+			l.Expires.Format(time.TimeOnly), l.TTL(time.Now()).Round(time.Second))
+		if r.KillOnExpiry && !follows {
+			r.killAt(ctx, l.Expires, fixed)
+			return
+		}
+	}
+	if !follows {
+		return
+	}
+	left := l.TTL(time.Now())
+	if wait := left * 2 / 3; left > shortLife && !lease.SleepUntil(ctx, time.Now().Add(wait), time.Now) {
+		return
+	}
+	r.replace(ctx, k, l, affected, relogin)
+	if r.KillOnExpiry && len(fixed) > 0 {
+		r.killAt(ctx, l.Expires, fixed)
+	}
+}
+
+// shortLife is what is left of a credential below which it is replaced without waiting: the command needs some of it to change over.
+const shortLife = 15 * time.Second
+
+// killAt ends the command when what its variables hold has ended.
+func (r *run) killAt(ctx context.Context, end time.Time, names []string) {
+	if lease.SleepUntil(ctx, end, time.Now) {
+		reason := "the credential in " + strings.Join(names, ", ") + " has expired"
+		r.Log.Warn("ending the command: %s (--on-expiry=kill)", reason)
+		r.child.Terminate(reason)
+	}
+}
+
+// affected are the credentials that end with a lease; the second result says that it is the login itself that ends.
+func (r *run) affected(l providers.Lease) ([]*issued, bool) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	var some []*issued
+	login := false
+	for _, s := range r.opened {
+		if own := s.Own(); own != nil && own.Key() == l.Key() {
+			login = true
+			for _, c := range r.issued {
+				if c.session == s {
+					some = append(some, c)
+				}
+			}
+		}
+	}
+	for _, c := range r.issued {
+		if c.credential.Lease.Key() == l.Key() {
+			some = append(some, c)
+		}
+	}
+	return some, login
+}
+
+// replace issues anew, rewrites the files, tells the command, and after an overlap revokes the old. It repeats until the old has ended.
+func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease, affected []*issued, relogin bool) {
+	for wait := range lease.Backoff {
+		err := r.replaceOnce(ctx, k, affected, relogin)
+		if err == nil {
+			break
+		}
+		r.Log.Warn("replacing %s: %v; trying again", old.ID, err)
+		if !lease.SleepUntil(ctx, time.Now().Add(max(wait, time.Second)), time.Now) {
+			return
+		}
+	}
+	if r.OnRotate != 0 {
+		if err := r.child.Signal(r.OnRotate); err != nil {
+			r.Log.Warn("--on-rotate: %v", err)
+		}
+	}
+	if !lease.SleepUntil(ctx, time.Now().Add(min(old.TTL(time.Now())/2, overlap)), time.Now) {
+		return // the run's end revokes it
+	}
+	revoke, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.RevokeTimeout)
+	defer cancel()
+	revoker := lease.Revoker{Book: r.book}
+	for _, s := range r.book.Open() {
+		own := s.Own()
+		for _, l := range r.book.Held(s) {
+			if l.Key() == old.Key() || own != nil && own.Key() == old.Key() {
+				revoker.One(revoke, s, l)
+			}
+		}
+		if own != nil && own.Key() == old.Key() {
+			revoker.Session(revoke, s)
+		}
+	}
+}
+
+// overlap is how long the old credential lives beside the new at most, for the command to change over.
+const overlap = 10 * time.Second
+
+// replaceOnce logs in again if need be, and replaces each credential that has a file. When the command ends meanwhile the answers are still
+// waited for, within the grace: what they create must be known.
+func (r *run) replaceOnce(running context.Context, k *lease.Keeper, affected []*issued, relogin bool) error {
+	r.replacing.Lock()
+	defer r.replacing.Unlock()
+	if r.over {
+		return errStopped
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), r.issueTimeout())
+	defer cancel()
+	defer context.AfterFunc(running, func() { time.AfterFunc(r.Grace, cancel) })()
+	var errs []error
+	for _, c := range affected {
+		if !anyFile(c.values) {
+			continue
+		}
+		name := c.spec.Request.Provider
+		if relogin && r.session(name) == c.session {
+			if err := r.login(ctx, name); err != nil {
+				return err
+			}
+			k.Session(r.session(name))
+		}
+		fresh, err := r.ask(ctx, c.spec, r.session(name))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if err := r.rebind(c, fresh); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		k.Lease(fresh.session, fresh.credential.Lease)
+	}
+	return errors.Join(errs...)
+}
+
+// rebind puts a fresh credential in the place of an old one.
+func (r *run) rebind(c, fresh *issued) error {
+	values, err := bind.Bind(c.spec, fresh.credential, r.Bind)
+	if err != nil {
+		return err
+	}
+	r.mask(fresh) // before the command can see it
+	for _, v := range r.dir.Place(values) {
+		if v.File {
+			if err := r.dir.Replace(v.Name, v.Value); err != nil {
+				return fmt.Errorf("rewriting the file of %s: %w", v.Name, err)
+			}
+		}
+	}
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	c.credential, c.session = fresh.credential, fresh.session
+	c.replacements++
+	r.Log.Say("replaced %s: %s", c.spec.Request.Source(), fresh.credential.Lease.ID)
+	return nil
+}

@@ -55,6 +55,8 @@ func (r *run) sayIssued() {
 
 // judge puts the outcomes into the receipt, says the second line, and counts what is not confirmed.
 func (r *run) judge(outcomes map[string]lease.Outcome) (unproven int) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
 	tally := map[string]int{}
 	for _, c := range r.issued {
 		entry := receipt.Credential{

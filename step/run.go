@@ -104,12 +104,16 @@ type run struct {
 	sessions map[string]*lease.Session // by provider; the current one
 	opened   []*lease.Session          // all there ever were
 	issued   []*issued
-	files    *files
+	dir      *bind.Dir // of private files; nil: none
 	masker   *mask.Masker
 	masked   atomic.Int64
 	requests atomic.Int64
 	child    *child.Child
 	ended    child.Result
+
+	replacing sync.Mutex // held while credentials are replaced; guards over
+	over      bool       // the command has ended: nothing is issued any more
+	left      bool       // something other than a lease could not be taken away
 
 	code    int
 	err     error // why with-creds failed
@@ -208,21 +212,24 @@ func (r *run) commence() error {
 // supervise keeps the credentials alive until the command has ended.
 func (r *run) supervise() {
 	began := time.Now()
-	keeping := r.keep()
+	keeper := r.keep()
 	r.ended = r.child.Wait(r.signals.release())
-	keeping.stop()
+	keeper.Stop()
 	r.timings.Command = time.Since(began).Milliseconds()
 	r.code = r.ended.Code
 	if r.ended.Output != nil {
 		r.Log.Warn("the command's output could not be written: %v", r.ended.Output)
 		r.err = r.ended.Output
 		if r.code == 0 {
-			r.code = 125
+			r.code = child.ExitCode(r.err)
 		}
 	}
 	if n := r.ended.Orphans; n > 0 {
 		r.Log.Say("ended %d process%s that the command left behind", n, plural(n, "", "es"))
 	}
+	r.replacing.Lock() // one that is under way is waited for: what it creates must be known
+	r.over = true
+	r.replacing.Unlock()
 }
 
 // revoke gives everything back and judges P1.
@@ -233,15 +240,15 @@ func (r *run) revoke() {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), r.RevokeTimeout)
 	defer cancel()
-	r.files.remove()
 	defer r.slow("revoking").done()
+	r.removeFiles()
 	outcomes := lease.Revoker{Book: r.book, Waiting: func(l providers.Lease, err error) {
 		r.Log.Debug("revoking %s: %v", l.ID, err)
 	}}.Everything(ctx)
 	r.timings.Revoke = time.Since(began).Milliseconds()
 
 	unproven := r.judge(outcomes)
-	if unproven == 0 && r.book.Empty() {
+	if r.book.Empty() && !r.left {
 		r.guard.Done()
 	} else {
 		r.guard.Leave()

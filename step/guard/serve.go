@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/lease"
 )
 
@@ -64,7 +65,7 @@ func (s *state) takeOver(registry map[string]providers.Provider, j *journal) err
 	var work errgroup.Group
 	work.Go(func() error { return endProcesses(s.hello.Run, s.command) })
 	for _, dir := range s.dirs {
-		work.Go(func() error { return os.RemoveAll(dir) })
+		work.Go(func() error { return bind.RemoveDir(dir) })
 	}
 	book := lease.NewBook(striking{j})
 	for id, told := range s.sessions {
@@ -73,7 +74,7 @@ func (s *state) takeOver(registry map[string]providers.Provider, j *journal) err
 			if err != nil {
 				return err
 			}
-			return s.endSession(book, book.Adopt(id, session))
+			return s.endSession(book, book.Adopt(id, session, s.pending[id]))
 		})
 	}
 	return work.Wait()
@@ -88,15 +89,10 @@ func resume(registry map[string]providers.Provider, h providers.Handoff, run str
 	return p.Resume(h, providers.Settings{Run: run})
 }
 
-// endSession settles what was under way, revokes the session's leases and then its login, until each is gone or has expired.
+// endSession revokes a session's leases and then its login, until each is gone or has expired.
 func (s *state) endSession(book *lease.Book, session *lease.Session) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.longest(session.ID))
 	defer cancel()
-	if n := s.pending[session.ID]; n > 0 {
-		if settler, ok := session.Session.(providers.Settler); ok {
-			settler.Settle(ctx, n) // what it cannot do, the login's own end does
-		}
-	}
 	for _, l := range s.leases {
 		if l.Session == session.ID {
 			book.Hold(l)

@@ -30,6 +30,7 @@ type Recorder interface {
 type Book struct {
 	mu       sync.Mutex
 	rec      Recorder
+	busy     map[string]chan struct{} // by Lease.Key; full while a request about the lease is under way
 	sessions []*Session
 	leases   []*Held
 }
@@ -56,14 +57,14 @@ func (b *Book) Add(provider string, s providers.Session) *Session {
 	b.mu.Lock()
 	id := fmt.Sprintf("%s-%d", provider, len(b.sessions)+1)
 	b.mu.Unlock()
-	return b.Adopt(id, s)
+	return b.Adopt(id, s, 0)
 }
 
-// Adopt enters a session under the name it had in another process's book.
-func (b *Book) Adopt(id string, s providers.Session) *Session {
+// Adopt enters a session under the name it had in another process's book, with the requests which that process had no answer to.
+func (b *Book) Adopt(id string, s providers.Session, pending int) *Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	entry := &Session{ID: id, Session: s}
+	entry := &Session{ID: id, Session: s, pending: pending}
 	b.sessions = append(b.sessions, entry)
 	if b.rec != nil {
 		b.rec.Session(id, s.Handoff(), s.Own())
@@ -71,20 +72,26 @@ func (b *Book) Adopt(id string, s providers.Session) *Session {
 	return entry
 }
 
-// Asking notes that a request is about to be sent which may create a lease; the function it returns, that it was answered and
-// what it created, if anything, is in the book.
-func (b *Book) Asking(s *Session) (answered func()) {
-	b.pending(s, +1)
-	return sync.OnceFunc(func() { b.pending(s, -1) })
-}
+// Asking notes that a request is about to be sent which may create a lease.
+func (b *Book) Asking(s *Session) { b.count(s, +1) }
 
-func (b *Book) pending(s *Session, delta int) {
+// Answered notes that one was answered, and that what it created, if anything, is in the book.
+func (b *Book) Answered(s *Session) { b.count(s, -1) }
+
+func (b *Book) count(s *Session, delta int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.pending += delta
 	if b.rec != nil {
 		b.rec.Pending(s.ID, s.pending)
 	}
+}
+
+// unanswered is how many requests of a session may still create a lease.
+func (b *Book) unanswered(s *Session) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return s.pending
 }
 
 // Hold enters a lease, or what is newly known of one already there. The zero lease is nothing to hold.
@@ -103,6 +110,19 @@ func (b *Book) Hold(l providers.Lease) {
 	}
 	if b.rec != nil {
 		b.rec.Lease(l)
+	}
+}
+
+// Renewed notes a lease's new end: a session's own login is told to the recorder with its session, any other lease is held as before.
+func (b *Book) Renewed(s *Session, l providers.Lease) {
+	if own := s.Own(); own == nil || own.Key() != l.Key() {
+		b.Hold(l)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rec != nil && !s.closed {
+		b.rec.Session(s.ID, s.Handoff(), &l)
 	}
 }
 
@@ -128,6 +148,23 @@ func (b *Book) closedSession(s *Session) {
 	if b.rec != nil {
 		b.rec.Closed(s.ID)
 	}
+}
+
+// occupy waits until no other request about the lease is under way, and keeps others from beginning until the function it returns is called: a
+// renewal that overtook a revocation would give life back.
+func (b *Book) occupy(l providers.Lease) (release func()) {
+	b.mu.Lock()
+	place := b.busy[l.Key()]
+	if place == nil {
+		if b.busy == nil {
+			b.busy = map[string]chan struct{}{}
+		}
+		place = make(chan struct{}, 1)
+		b.busy[l.Key()] = place
+	}
+	b.mu.Unlock()
+	place <- struct{}{}
+	return func() { <-place }
 }
 
 // Held lists the leases not known to be gone, of one session or, with nil, of all.

@@ -55,6 +55,11 @@ func (r Revoker) Session(ctx context.Context, s *Session) map[string]Outcome {
 }
 
 func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
+	if n := r.Book.unanswered(s); n > 0 {
+		if settler, ok := s.Session.(providers.Settler); ok {
+			settler.Settle(ctx, n) // what it cannot do, the login's own end does
+		}
+	}
 	var wg sync.WaitGroup
 	for _, l := range r.Book.Held(s) {
 		wg.Go(func() { all.note(l, r.One(ctx, s, l)) })
@@ -83,6 +88,7 @@ func (o *outcomes) note(l providers.Lease, outcome Outcome) {
 
 // One revokes one lease, repeating until ctx is done, and strikes it out of the book when it is known to be gone.
 func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome {
+	defer r.Book.occupy(l)()
 	o := r.repeat(ctx, func(ctx context.Context) (providers.Proof, error) { return s.Revoke(ctx, l) },
 		func(err error) {
 			if r.Waiting != nil {
@@ -119,6 +125,9 @@ func (r Revoker) deferred(ctx context.Context, d providers.Deferrer, l providers
 func (r Revoker) close(ctx context.Context, s *Session) Outcome {
 	if s.Own() == nil && len(r.Book.Held(s)) > 0 {
 		return Outcome{Proof: providers.Failed, Err: errors.New("leases are left")}
+	}
+	if own := s.Own(); own != nil {
+		defer r.Book.occupy(*own)()
 	}
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc

@@ -1,0 +1,152 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+func TestAHungLeaseDoesNotHoldUpAHealthyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		began := time.Now()
+		var healthy time.Duration
+		f.revoking = func(ctx context.Context, l providers.Lease, _ int) (providers.Proof, error) {
+			if l.ID == "hung" {
+				<-ctx.Done()
+				return providers.Failed, ctx.Err()
+			}
+			healthy = time.Since(began)
+			return "", nil
+		}
+		book, s := keeping(f, f.lease("hung", time.Hour))
+		l := f.lease("healthy", time.Hour)
+		l.Session = s.ID
+		book.Hold(l)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		outcomes := Revoker{Book: book}.Everything(ctx)
+		if healthy != 0 {
+			t.Errorf("the healthy one was revoked after %s", healthy)
+		}
+		if o := outcomes["fake\x00hung"]; o.Proof != providers.Failed || o.Err == nil {
+			t.Errorf("the hung one: %+v", o)
+		}
+		if o := outcomes["fake\x00healthy"]; !o.Confirmed() {
+			t.Errorf("the healthy one: %+v", o)
+		}
+		if f.attempts["hung"] < 3 {
+			t.Errorf("%d attempts at the hung one; each has a deadline of 5 s", f.attempts["hung"])
+		}
+		if d := time.Since(began); d > 45*time.Second {
+			t.Errorf("took %s", d)
+		}
+		if book.Empty() {
+			t.Error("the hung lease was forgotten; the guard must go on with it")
+		}
+	})
+}
+
+func TestTheLoginIsEndedAfterItsLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		own := f.lease("login", time.Hour)
+		f.own = &own
+		rec := &told{}
+		book := NewBook(rec)
+		s := book.Add("fake", f)
+		for _, id := range []string{"a", "b", "c"} {
+			l := f.lease(id, time.Hour)
+			l.Session = s.ID
+			book.Hold(l)
+		}
+		f.revoking = func(_ context.Context, l providers.Lease, n int) (providers.Proof, error) {
+			if l.ID == "b" && n < 3 {
+				return providers.Failed, errors.New("database is down")
+			}
+			return "", nil
+		}
+		outcomes := Revoker{Book: book}.Everything(t.Context())
+		if f.revoked[len(f.revoked)-1] != "login" || f.closed != 1 || len(outcomes) != 4 {
+			t.Errorf("order %v, outcomes %v", f.revoked, outcomes)
+		}
+		if last := rec.lines[len(rec.lines)-1]; last != "closed fake-1" {
+			t.Errorf("the recorder was last told %q", last)
+		}
+	})
+}
+
+func TestARefusedRevocationIsTriedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) {
+			return providers.Failed, providers.Refused(errors.New("permission denied"))
+		}
+		book, _ := keeping(f, f.lease("a", time.Hour))
+		Revoker{Book: book}.Everything(t.Context())
+		if f.attempts["a"] != 1 {
+			t.Errorf("%d attempts", f.attempts["a"])
+		}
+	})
+}
+
+func TestUnansweredRequestsAreSettledBeforeAnythingIsRevoked(t *testing.T) {
+	f := newFake()
+	book, s := keeping(f, f.lease("a", time.Hour))
+	book.Asking(s)
+	book.Asking(s)
+	book.Answered(s)
+	Revoker{Book: book}.Everything(t.Context())
+	if want := []string{"settled", "a", "login"}; !slices.Equal(f.revoked, want) || f.settled != 1 {
+		t.Errorf("order %v, settled %d; want %v", f.revoked, f.settled, want)
+	}
+}
+
+// deferrer is a fake whose server has a queue of its own.
+type deferrer struct{ *fake }
+
+func (d deferrer) Defer(context.Context, providers.Lease) (providers.Proof, error) {
+	return providers.Accepted, nil
+}
+
+func TestWhatCannotBeRevokedInTimeIsHandedToTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) {
+			return providers.Failed, errors.New("failed to revoke entry: database is down")
+		}
+		book := NewBook(nil)
+		s := book.Add("fake", deferrer{f})
+		l := f.lease("a", time.Hour)
+		l.Session = s.ID
+		book.Hold(l)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		o := Revoker{Book: book}.Everything(ctx)[l.Key()]
+		if o.Proof != providers.Accepted || o.Err == nil || o.Confirmed() {
+			t.Errorf("%+v; accepted is not proven", o)
+		}
+		if book.Empty() {
+			t.Error("accepted is not gone; the guard must go on")
+		}
+	})
+}
+
+func TestBackoffGrowsAndIsBounded(t *testing.T) {
+	var waits []time.Duration
+	for w := range Backoff {
+		if waits = append(waits, w); len(waits) == 8 {
+			break
+		}
+	}
+	for i, longest := range []time.Duration{200 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, 15 * time.Second, 15 * time.Second} {
+		if waits[i] > longest || waits[i] < longest*2/3-time.Millisecond {
+			t.Errorf("wait %d is %s; want at most %s and at least two thirds of it", i, waits[i], longest)
+		}
+	}
+}
