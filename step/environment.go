@@ -71,6 +71,11 @@ func (r *run) mask(c *issued) {
 		}
 		r.tellCI(f.Value)
 	}
+	for _, v := range c.values { // what was composed of them, and encoded beyond recognition, is a secret too
+		if v.Secret {
+			r.masker.Add(v.Value)
+		}
+	}
 }
 
 // tellCI makes the CI's own log filter mask a value, each line of it by itself. Never into a redirected file: there the line that names the
@@ -117,7 +122,11 @@ func (c counting) Close() error {
 
 // environ is the command's environment.
 func (r *run) environ() []string {
-	env := bind.Environ(r.Env, r.drops, r.values())
+	values := r.values()
+	if r.envFile != "" {
+		values = []bind.Value{{Name: "WITH_CREDS_ENV_FILE", Value: r.envFile}}
+	}
+	env := bind.Environ(r.Env, r.drops, values)
 	if r.guard != nil {
 		env = append(env, guard.RunVariable+"="+r.id)
 	}

@@ -1,39 +1,95 @@
 package step
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
 	"github.com/with-creds/with-creds/step/bind"
 )
 
-// placeFiles puts what is bound to files into a private directory, which the guard knows of before anything is in it.
+// envFileName is the env file's name in the run's private directory: no variable's, so that no binding's file has it.
+const envFileName = "with-creds.env"
+
+// placeFiles puts what is bound to files into a private directory, and with --env-file the variables into theirs. The guard knows of each place before
+// anything is in it.
 func (r *run) placeFiles() error {
-	if !anyFile(r.values()) {
-		return nil
+	if anyFile(r.values()) || r.EnvFile == "auto" {
+		dir, err := bind.NewDir(bind.Places(r.lookupEnv), r.Log.Warn)
+		if err != nil {
+			return err
+		}
+		r.dir = dir
+		r.guard.Dir(dir.Path())
 	}
-	dir, err := bind.NewDir(bind.Places(r.lookupEnv), r.Log.Warn)
-	if err != nil {
-		return err
-	}
-	r.dir = dir
-	r.guard.Dir(dir.Path())
 	for _, c := range r.issued {
-		c.values = dir.Place(c.values)
+		if !anyFile(c.values) {
+			continue
+		}
+		c.values = r.dir.Place(c.values)
 		for _, v := range c.values {
 			if v.File {
-				if err := dir.Write(v.Name, v.Value); err != nil {
+				if err := r.dir.Write(v.Name, v.Value); err != nil {
 					return err
 				}
 			}
 		}
 	}
+	return r.placeEnvFile()
+}
+
+// placeEnvFile writes the variables where --env-file says.
+func (r *run) placeEnvFile() error {
+	if r.EnvFile == "" {
+		return nil
+	}
+	text, err := bind.EnvFile(r.values())
+	if err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
+	if r.EnvFile == "auto" {
+		r.envFile = filepath.Join(r.dir.Path(), envFileName)
+		return bind.WritePrivate(r.envFile, text)
+	}
+	if r.envFile, err = filepath.Abs(r.EnvFile); err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
+	if _, err := os.Lstat(r.envFile); err == nil {
+		return fmt.Errorf("--env-file: %s is there already; it would be removed when the command ends", r.envFile)
+	}
+	r.guard.File(r.envFile)
+	if err := bind.WritePrivate(r.envFile, text); err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
 	return nil
 }
 
-// removeFiles takes the private directory away. What cannot be removed is told; the guard and sweep try again.
-func (r *run) removeFiles() {
-	if r.dir == nil {
-		return
+// rewriteEnvFile puts fresh values in the place of the old.
+func (r *run) rewriteEnvFile() error {
+	if r.envFile == "" {
+		return nil
 	}
-	if err := r.dir.Remove(); err != nil {
+	text, err := bind.EnvFile(r.values())
+	if err != nil {
+		return err
+	}
+	return bind.ReplacePrivate(r.envFile, text)
+}
+
+// removeFiles takes away what placeFiles made. What cannot be removed is told; the guard tries again.
+func (r *run) removeFiles() {
+	var errs []error
+	if r.dir != nil {
+		errs = append(errs, r.dir.Remove())
+	}
+	if r.envFile != "" {
+		if err := os.Remove(r.envFile); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		r.Log.Warn("%v", err)
 		r.left = true
 	}

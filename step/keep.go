@@ -51,7 +51,7 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	follows := false
 	for _, c := range affected {
 		for _, v := range c.values {
-			if v.File {
+			if v.File || r.envFile != "" {
 				follows = true
 			} else {
 				fixed = append(fixed, v.Name)
@@ -167,7 +167,7 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, affected []*
 	defer context.AfterFunc(running, func() { time.AfterFunc(r.Grace, cancel) })()
 	var errs []error
 	for _, c := range affected {
-		if !anyFile(c.values) {
+		if !anyFile(c.values) && r.envFile == "" {
 			continue
 		}
 		name := c.spec.Request.Provider
@@ -197,8 +197,12 @@ func (r *run) rebind(c, fresh *issued) error {
 	if err != nil {
 		return err
 	}
+	fresh.values = values
 	r.mask(fresh) // before the command can see it
-	for _, v := range r.dir.Place(values) {
+	if anyFile(values) {
+		values = r.dir.Place(values)
+	}
+	for _, v := range values {
 		if v.File {
 			if err := r.dir.Replace(v.Name, v.Value); err != nil {
 				return fmt.Errorf("rewriting the file of %s: %w", v.Name, err)
@@ -207,8 +211,11 @@ func (r *run) rebind(c, fresh *issued) error {
 	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	c.credential, c.session = fresh.credential, fresh.session
+	c.credential, c.session, c.values = fresh.credential, fresh.session, values
 	c.replacements++
+	if err := r.rewriteEnvFile(); err != nil {
+		return fmt.Errorf("rewriting the env file: %w", err)
+	}
 	r.Log.Say("replaced %s: %s", c.spec.Request.Source(), fresh.credential.Lease.ID)
 	return nil
 }

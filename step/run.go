@@ -105,6 +105,7 @@ type run struct {
 	opened   []*lease.Session          // all there ever were
 	issued   []*issued
 	dir      *bind.Dir // of private files; nil: none
+	envFile  string    // where the variables are instead of in the environment; empty: in the environment
 	masker   *mask.Masker
 	masked   atomic.Int64
 	requests atomic.Int64

@@ -205,6 +205,9 @@ func (g *Guard) Command(c Command) { g.tell(message{Command: &c}) }
 // Dir tells of a directory of private files, before anything is in it.
 func (g *Guard) Dir(path string) { g.tell(message{Dir: path}) }
 
+// File tells of a private file elsewhere, before it is made.
+func (g *Guard) File(path string) { g.tell(message{File: path}) }
+
 // Flush waits until the guard has acknowledged all it was told, or the time is over, or there is no guard any more.
 // It reports whether all was acknowledged.
 func (g *Guard) Flush(atMost time.Duration) bool {

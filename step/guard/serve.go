@@ -67,6 +67,9 @@ func (s *state) takeOver(registry map[string]providers.Provider, j *journal) err
 	for _, dir := range s.dirs {
 		work.Go(func() error { return bind.RemoveDir(dir) })
 	}
+	for _, file := range s.files {
+		os.Remove(file)
+	}
 	book := lease.NewBook(striking{j})
 	for id, told := range s.sessions {
 		work.Go(func() error {

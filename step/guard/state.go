@@ -18,7 +18,8 @@ type message struct {
 	Gone    string           `json:"gone,omitempty"`   // Lease.Key
 	Closed  string           `json:"closed,omitempty"` // session id
 	Command *Command         `json:"command,omitempty"`
-	Dir     string           `json:"dir,omitempty"` // of private files, to be removed whole
+	Dir     string           `json:"dir,omitempty"`  // of private files, to be removed whole
+	File    string           `json:"file,omitempty"` // a private file elsewhere (--env-file)
 	Done    bool             `json:"done,omitempty"`
 }
 
@@ -55,6 +56,7 @@ type state struct {
 	leases   map[string]providers.Lease
 	command  *Command
 	dirs     []string
+	files    []string
 	done     bool
 }
 
@@ -84,6 +86,8 @@ func (s *state) apply(m message) {
 		if !slices.Contains(s.dirs, m.Dir) {
 			s.dirs = append(s.dirs, m.Dir)
 		}
+	case m.File != "":
+		s.files = append(s.files, m.File)
 	case m.Done:
 		s.done = true
 	}
@@ -107,6 +111,9 @@ func (s *state) messages() []message {
 	}
 	for _, dir := range s.dirs {
 		all = append(all, message{Dir: dir})
+	}
+	for _, file := range s.files {
+		all = append(all, message{File: file})
 	}
 	return all
 }
