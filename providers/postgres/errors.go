@@ -108,6 +108,12 @@ func (p plain) Error() string {
 	return strings.Join(strings.Fields(p.error.Error()), " ")
 }
 
+// unanswered marks the error of a request whose answer did not come, so that the server may still carry it out.
+type unanswered struct{ error }
+
+func (u unanswered) Unwrap() error        { return u.error }
+func (u unanswered) Is(target error) bool { return target == providers.ErrUnanswered }
+
 func advice(err error) string {
 	switch sqlstate(err) {
 	case codeInvalidPassword, codeInvalidAuthorization:

@@ -142,8 +142,8 @@ func TestIntentAloneUndoesAnIssueStillWaitingInTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := session.Issue(within(t, 300*time.Millisecond), ask("readonly")); err == nil {
-		t.Fatal("the issue did not wait: the check is void")
+	if _, err := session.Issue(within(t, 300*time.Millisecond), ask("readonly")); !errors.Is(err, providers.ErrUnanswered) {
+		t.Fatalf("error: %v; want one that says that the answer did not come", err)
 	}
 	var waiting int
 	s.QueryRow("shop", &waiting, "select count(*) from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'", (*intents)[0].Scope[scopeMaker])

@@ -17,9 +17,9 @@ const lockWait = 2 * time.Second
 // handOver leaves nothing depending on a disabled role: in every database where there is something, what it owns becomes the group's, and
 // what was granted to it is revoked. One database that fails does not keep the others from being done.
 func (s *Session) handOver(ctx context.Context, l providers.Lease, left remains) error {
-	heir := ident(l.Scope[scopeGroup])
-	if left.groupGone {
-		heir = "CURRENT_USER" // better the administrator's than lost
+	heir, named := ident(l.Scope[scopeGroup]), "group "+l.Scope[scopeGroup]
+	if left.groupGone { // better the administrator's than lost
+		heir, named = "CURRENT_USER", "the administrator, because group "+l.Scope[scopeGroup]+" is gone"
 	}
 	var errs []error
 	for _, tx := range left.prepared {
@@ -34,7 +34,7 @@ func (s *Session) handOver(ctx context.Context, l providers.Lease, left remains)
 		}
 		err := s.empty(ctx, l.ID, heir, db)
 		if err == nil && db.owned {
-			s.settings.Warnf("postgres: what role %s made in database %s now belongs to %s", l.ID, db.name, heir)
+			s.settings.Warnf("postgres: what role %s made in database %s now belongs to %s", l.ID, db.name, named)
 		}
 		errs = append(errs, err)
 	}

@@ -175,6 +175,8 @@ func explainIssue(q request, err error) error {
 		why = fmt.Sprintf("%s, so the command could make logins that outlive its own: name a group without SUPERUSER and CREATEROLE",
 			plain{err})
 		why = strings.Replace(why, " ["+codePowerfulGroup+"]", "", 1)
+	case "": // not the server's words
+		return explain(doing, unanswered{err})
 	default:
 		return explain(doing, err)
 	}

@@ -41,10 +41,11 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 	return providers.Failed, explain(doing, err)
 }
 
-// changedMeanwhile reports an error that comes of looking first and acting then.
+// changedMeanwhile reports an error that can come of looking first and acting then. The missing right is among them: an administrator's
+// rights over a role go when another revoker drops it.
 func changedMeanwhile(err error) bool {
 	switch sqlstate(err) {
-	case codeUndefinedObject, codeDependents, codeInvalidCatalogName:
+	case codeUndefinedObject, codeDependents, codeInvalidCatalogName, codeInsufficient:
 		return true
 	}
 	return errors.Is(err, errStillThere)
@@ -122,7 +123,7 @@ type remains struct {
 type database struct {
 	name    string
 	accepts bool // connections
-	owned   bool // the role owns something in it
+	owned   bool // the role owns something in it that another role can own
 }
 
 type preparedTx struct{ gid, database string }
@@ -158,7 +159,8 @@ func inventory(l providers.Lease) string {
 select oid, (select count(*) from pg_roles where rolname = ` + literal(l.Scope[scopeGroup]) + `) from pg_roles where rolname = ` + literal(l.ID) + `;
 select count(pg_terminate_backend(pid)) from pg_stat_activity where usesysid = ` + role + `;
 select gid, database from pg_prepared_xacts where owner = ` + literal(l.ID) + `;
-select d.datname, d.datallowconn, bool_or(s.deptype = 'o') from pg_shdepend s
+select d.datname, d.datallowconn,
+	bool_or(s.deptype = 'o' and s.classid not in ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)) from pg_shdepend s
 	join pg_database d on d.oid = s.dbid or (s.dbid = 0 and d.datname = current_database())
 	where s.refclassid = 'pg_authid'::regclass and s.refobjid = ` + role + ` group by 1, 2 order by 1`
 }

@@ -18,6 +18,7 @@ import (
 var leftovers = []struct {
 	name  string
 	super bool // only a superuser can clear it away
+	made  bool // there is something to hand over, and a person is told
 	leave func(t *testing.T, s *shop, role string, fields map[string]string)
 	check func(t *testing.T, s *shop, role string)
 }{
@@ -63,7 +64,7 @@ var leftovers = []struct {
 	{name: "a session that became the group", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), "set role readwrite")
 	}},
-	{name: "tables, a view, a function and a sequence", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+	{name: "tables, a view, a function and a sequence", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), `create table report (id serial primary key, note text); insert into report (note) values ('kept');
 			create view short as select id from report; create function two() returns int language sql as 'select 2'`)
 	}, check: func(t *testing.T, s *shop, _ string) {
@@ -77,14 +78,14 @@ var leftovers = []struct {
 			}
 		}
 	}},
-	{name: "objects in another schema", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+	{name: "objects in another schema", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), "create table stock.shelf (id int)")
 	}, check: func(t *testing.T, s *shop, _ string) {
 		if owner := s.owner("shop", "stock.shelf"); owner != "readwrite" {
 			t.Errorf("stock.shelf belongs to %s", owner)
 		}
 	}},
-	{name: "objects in another database", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+	{name: "objects in another database", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "other"), "create table afar (id int)")
 	}, check: func(t *testing.T, s *shop, _ string) {
 		if owner := s.owner("other", "afar"); owner != "readwrite" {
@@ -103,7 +104,7 @@ var leftovers = []struct {
 			t.Errorf("orders has %d rows", n)
 		}
 	}},
-	{name: "grants it gave to others", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+	{name: "grants it gave to others", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), "create table lent (id int); grant select on lent to readonly")
 	}, check: func(t *testing.T, s *shop, _ string) {
 		var may bool
@@ -111,7 +112,7 @@ var leftovers = []struct {
 			t.Error("a grant the command made is lost")
 		}
 	}},
-	{name: "a large object", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+	{name: "a large object", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), "select lo_from_bytea(4711, 'kept')")
 	}, check: func(t *testing.T, s *shop, _ string) {
 		var owner string
@@ -119,11 +120,11 @@ var leftovers = []struct {
 			t.Errorf("the large object belongs to %s", owner)
 		}
 	}},
-	{name: "row policies and settings", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+	{name: "row policies and settings", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), "create table guarded (id int); alter table guarded enable row level security; "+
 			"create policy mine on guarded to "+role+"; alter role "+role+" set work_mem = '8MB'")
 	}},
-	{name: "a schema and a type", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+	{name: "a schema and a type", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.Exec("shop", "grant create on database shop to readwrite")
 		s.must(s.login(fields, "shop"), "create schema drawer; create type drawer.size as enum ('s', 'l'); create domain drawer.plus as int check (value > 0)")
 	}, check: func(t *testing.T, s *shop, _ string) {
@@ -208,6 +209,10 @@ func testLeftovers(t *testing.T, s *shop) {
 			}
 			if test.check != nil {
 				test.check(t, s, c.Lease.ID)
+			}
+			said := strings.Contains(strings.Join(s.warned, "\n"), "now belongs to group readwrite")
+			if s.warned = nil; said != test.made {
+				t.Errorf("that the group has new objects was said: %t, want %t", said, test.made)
 			}
 		})
 	}

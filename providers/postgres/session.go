@@ -55,7 +55,7 @@ func (s *Session) Handoff() providers.Handoff {
 	if err != nil {
 		panic("postgres: a target of strings does not marshal: " + err.Error())
 	}
-	return providers.Handoff{Provider: Name, Data: data}
+	return providers.Handoff{Provider: Name, Origin: s.target.server(), Data: data}
 }
 
 // Own is nil: the administrator's login is not the run's to end.

@@ -4,10 +4,12 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,9 +26,11 @@ type shop struct {
 	t       *testing.T
 	env     map[string]string
 	session *Session
+	sent    atomic.Int64
+
+	mu      sync.Mutex
 	intents []providers.Lease
 	warned  []string
-	sent    atomic.Int64
 }
 
 func openShop(t *testing.T, opts ...harness.PostgresOption) *shop {
@@ -50,8 +54,17 @@ func (s *shop) settings() providers.Settings {
 	return providers.Settings{
 		Lookup: func(name string) (string, bool) { v, ok := s.env[name]; return v, ok },
 		Run:    "r7k2", Leash: 5 * time.Minute, Requests: &s.sent,
-		Intend: func(l providers.Lease) error { s.intents = append(s.intents, l); return nil },
-		Warn:   func(format string, args ...any) { s.warned = append(s.warned, format) },
+		Intend: func(l providers.Lease) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.intents = append(s.intents, l)
+			return nil
+		},
+		Warn: func(format string, args ...any) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.warned = append(s.warned, fmt.Sprintf(format, args...))
+		},
 	}
 }
 

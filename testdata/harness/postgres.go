@@ -4,7 +4,6 @@ package harness
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
@@ -32,7 +31,7 @@ type PostgresServer struct {
 	Port     int
 	Socket   string // directory of the Unix socket
 	User     string // the superuser
-	Password string // the superuser's, made at run time
+	Password string // the superuser's, made at run time; the same for all servers of a test binary
 	Data     string // data directory, owned by the account the server runs as
 
 	t        testing.TB
@@ -50,16 +49,16 @@ func PostgresSetting(name, value string) PostgresOption {
 	return func(s *PostgresServer) { s.settings = append(s.settings, name+"="+value) }
 }
 
-// Postgres starts a cluster of Debian's postgresql package (initdb takes under half a second), stops it when the test ends, and
-// at the latest when the test's process dies. As root it runs under the account postgres, for the server refuses to run as root.
+// Postgres starts a cluster of Debian's postgresql package, stops it when the test ends, and at the latest when the test's process
+// dies. As root it runs under the account postgres, for the server refuses to run as root.
 func Postgres(t testing.TB, opts ...PostgresOption) *PostgresServer {
 	t.Helper()
-	s := &PostgresServer{Host: "127.0.0.1", User: "postgres", Password: rand.Text(), t: t, bin: postgresBin(t)}
+	s := &PostgresServer{Host: "127.0.0.1", User: "postgres", t: t, bin: postgresBin(t)}
 	if os.Geteuid() == 0 {
 		s.owner = accountOf(t, "postgres")
 	}
 	// Not t.TempDir(): its parent is closed to other accounts, and a socket's path must stay under 108 bytes.
-	dir, err := os.MkdirTemp("", "wc-pg-")
+	dir, err := os.MkdirTemp(postgresRoot(), "wc-pg-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,17 +66,7 @@ func Postgres(t testing.TB, opts ...PostgresOption) *PostgresServer {
 	s.Socket, s.Data = dir, filepath.Join(dir, "data")
 	s.own(dir)
 
-	pwfile := filepath.Join(dir, "pw")
-	if err := os.WriteFile(pwfile, []byte(s.Password), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.own(pwfile)
-	initdb := s.command("initdb", "-D", s.Data, "-U", s.User, "--pwfile="+pwfile, "--auth=scram-sha-256",
-		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
-	if err := os.Remove(pwfile); err != nil {
+	if err := s.unpack(postgresTemplate(t, s)); err != nil {
 		t.Fatal(err)
 	}
 	for _, opt := range opts {
@@ -215,6 +204,7 @@ func (s *PostgresServer) Start() {
 	args := []string{"-D", s.Data, "-h", s.Host, "-p", strconv.Itoa(s.Port), "-k", s.Socket}
 	for _, setting := range append([]string{
 		"fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=200",
+		"dynamic_shared_memory_type=mmap", // in the data directory, which is removed even after a kill
 		"log_statement=all", "log_connections=on", "log_line_prefix=%m [%p] %u@%d %a: ", "log_timezone=UTC",
 		"password_encryption=scram-sha-256", "logging_collector=off",
 	}, s.settings...) {

@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// postgresRoot is where servers keep their data: the system's temporary directory.
+func postgresRoot() string { return "" }
+
 // postgresProcAttr makes the server run as its account. There is no parent-death signal here: t.Cleanup alone ends it.
 func postgresProcAttr(as *account) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
