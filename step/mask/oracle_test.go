@@ -198,3 +198,42 @@ func FuzzStream(f *testing.F) {
 		}
 	})
 }
+
+// Any value at all, in all its forms, in a text made of those forms' pieces and the fuzzer's bytes.
+func FuzzAdd(f *testing.F) {
+	f.Add("hunter2-hunter2", []byte("\x00\x10\x05 text"), []byte{1, 7})
+	f.Add("-----BEGIN KEY-----\nabcdefgh\r\n  ijkl mnop\n-----END KEY-----\n", []byte("\x03\x10\x07\x20"), []byte{64})
+	f.Add("\xff\xfe'\"\\\x00$`é😀<&>", []byte("\x01\x02\x03\x04\x05"), []byte{3})
+	f.Add("****** ***", []byte("*******\x00***"), []byte{2})
+	f.Fuzz(func(t *testing.T, value string, bytes, steps []byte) {
+		if len(value) > 200 || len(bytes) > 300 {
+			return
+		}
+		m := New(Options{})
+		m.Add(value)
+		forms := m.set.Load().forms
+		var b strings.Builder
+		for i, c := range bytes {
+			if len(forms) == 0 || c >= 0x80 {
+				b.WriteByte(c)
+				continue
+			}
+			f := forms[(int(c)*31+i)%len(forms)]
+			b.WriteString(f[:len(f)*int(c)/0x7f])
+		}
+		b.WriteString(value)
+		text := b.String()
+		var cuts []int
+		for at, i := 0, 0; len(steps) > 0 && at < len(text); i++ {
+			at = min(at+max(int(steps[i%len(steps)]), 1), len(text))
+			cuts = append(cuts, at)
+		}
+		want := m.oracle(text)
+		if got := m.mask(t, text, cuts...); got != want {
+			t.Fatalf("value %q\ntext %q\ncuts %v\ngot  %q\nwant %q", value, text, cuts, got, want)
+		}
+		if got := m.mask(t, text); got != want {
+			t.Fatalf("value %q\ntext %q in one write\ngot  %q\nwant %q", value, text, got, want)
+		}
+	})
+}

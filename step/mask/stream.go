@@ -156,26 +156,13 @@ func (s *Stream) pass(p []byte) {
 	s.err = err
 }
 
-// follow goes over to the masker's present set. What is held is looked at again, as the new forms may begin in it; what
-// was found in it stays found, for its beginning may be gone.
+// follow goes over to the masker's present set. What is held is looked at again, as the new forms may begin in it. The
+// new set has every form the old one had, so what was found in it is found again, and no more of the text is needed.
 func (s *Stream) follow() {
-	now := s.masker.set.Load()
-	if now == s.set {
-		return
+	if now := s.masker.set.Load(); now != s.set {
+		s.set = now
+		s.state, s.spans = now.matcher.scan(s.held.bytes(), 0, 0, s.spans[:0])
 	}
-	s.set = now
-	held := s.held.bytes()
-	state, found := now.matcher.scan(held, 0, 0, nil)
-	s.state = state
-	found = append(found, s.spans...)
-	slices.SortFunc(found, func(a, b span) int { return a.end - b.end })
-	s.spans = s.spans[:0]
-	for _, f := range found {
-		if f.end > s.done {
-			s.spans = join(s.spans, f)
-		}
-	}
-	// The new set may need less of what is held, never more: it has every form the old one had.
 }
 
 // A tail is the last bytes of a text.

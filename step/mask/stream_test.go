@@ -71,6 +71,24 @@ func TestMarkerThatHoldsASecretIsReplaced(t *testing.T) {
 	}
 }
 
+func TestMarkerFormsNoSecretWithTheTextAroundIt(t *testing.T) {
+	for _, c := range []struct{ secret, text string }{
+		{"abcde*", "abcdeSECRET"},        // the text before, and the beginning of the marker
+		{"abcd**", "abcdSECRET"},         //
+		{"*bcdef", "SECRETbcdef"},        // the end of the marker, and the text after
+		{"**cdef", "SECRETcdef"},         //
+		{"ab***cd", "abSECRETcd"},        // the text on both sides
+		{"******", "SECRET SECRET"},      // nothing but markers
+		{"d]efghi", "SECRET]efghi"},      //
+		{"*[efghi]", "*[efghSECRET]***"}, // what would be chosen next conflicts too
+	} {
+		m := masker(append([]string{"SECRET"}, c.secret)...)
+		if out := m.mask(t, c.text); strings.Contains(out, c.secret) {
+			t.Errorf("secret %q: %q became %q", c.secret, c.text, out)
+		}
+	}
+}
+
 func TestMarkerIsSettable(t *testing.T) {
 	m := New(Options{Marker: "[hidden]"})
 	m.Add("secret-0")
