@@ -27,6 +27,8 @@ const (
 	codeLockNotAvailable     = "55P03"
 	codeObjectInUse          = "55006"
 	codeInternal             = "XX000"
+	codeTooManyConnections   = "53300"
+	codeCannotConnectNow     = "57P03" // starting up, recovering, or shutting down
 )
 
 // The SQLSTATE codes of the statements in issue.go, of a class that the server leaves to applications.

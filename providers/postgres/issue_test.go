@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 func TestIssuedRoleMayDoWhatItsGroupMayAndNoMore(t *testing.T) {
@@ -266,6 +267,70 @@ func TestManyRunsAtOnceDoNotDisturbEachOther(t *testing.T) {
 	}
 	if roles := s.Roles("wc_"); len(roles) != 0 {
 		t.Errorf("left: %q", roles)
+	}
+}
+
+func TestRunsWaitForAFullServer(t *testing.T) {
+	s := openShop(t, harness.PostgresSetting("max_connections", "8"), harness.PostgresSetting("superuser_reserved_connections", "2"))
+	s.deputize("deputy")
+	s.session.Close(t.Context())
+	errs := make(chan error)
+	for range 40 {
+		go func() {
+			errs <- func() error {
+				session, err := Provider{}.Open(within(t, 20*time.Second), providers.Settings{Lookup: s.settings().Lookup, Run: "full"})
+				if err != nil {
+					return err
+				}
+				defer session.Close(t.Context())
+				c, err := session.Issue(within(t, 20*time.Second), ask("readonly"))
+				if err != nil {
+					return err
+				}
+				_, err = session.Revoke(within(t, 20*time.Second), c.Lease)
+				return err
+			}()
+		}()
+	}
+	for range 40 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if !strings.Contains(s.Log(), "FATAL:  remaining connection slots are reserved") && !strings.Contains(s.Log(), "FATAL:  sorry, too many clients already") {
+		t.Error("the server was never full: the test tests nothing")
+	}
+	if roles := s.Roles("wc_"); len(roles) != 0 {
+		t.Errorf("left: %q", roles)
+	}
+}
+
+func BenchmarkIssueAndRevoke(b *testing.B) {
+	s := harness.Postgres(b)
+	s.Exec("postgres", "create role readonly nologin")
+	settings := from(map[string]string{urlVariable: s.AdminURL("postgres")})
+	for _, part := range []string{"with the login", "without the login"} {
+		b.Run(part, func(b *testing.B) {
+			var session providers.Session
+			for b.Loop() {
+				if session == nil || part == "with the login" {
+					var err error
+					if session, err = (Provider{}).Open(b.Context(), settings); err != nil {
+						b.Fatal(err)
+					}
+				}
+				c, err := session.Issue(b.Context(), ask("readonly"))
+				if err != nil {
+					b.Fatal(err)
+				}
+				if proof, err := session.Revoke(b.Context(), c.Lease); proof != providers.Proven {
+					b.Fatal(err)
+				}
+				if part == "with the login" {
+					session.Close(b.Context())
+				}
+			}
+		})
 	}
 }
 

@@ -2,10 +2,11 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -144,7 +145,8 @@ type connection struct {
 	count func()
 }
 
-// connect logs in to the database.
+// connect logs in to the database. A server that is full or still starting is asked again while the context lets it: two hundred jobs
+// that begin together must not fail for the hundred connections a server has by default.
 func (s *Session) connect(ctx context.Context, database string) (*connection, error) {
 	token := applicationName(s.settings.Run)
 	doing := fmt.Sprintf("logging in to %s, database %s, as %s", s.target.server(), database, s.target.Settings["user"])
@@ -152,8 +154,17 @@ func (s *Session) connect(ctx context.Context, database string) (*connection, er
 	if err != nil {
 		return nil, providers.Refused(failf(err, "%s", doing))
 	}
-	s.settings.CountRequest()
-	pg, err := pgconn.ConnectConfig(ctx, config)
+	var pg *pgconn.PgConn
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		s.settings.CountRequest()
+		pg, err = pgconn.ConnectConfig(ctx, config)
+		if code := sqlstate(err); code != codeTooManyConnections && code != codeCannotConnectNow {
+			break
+		}
+		if !sleep(ctx, wait/2+rand.N(wait)) {
+			break
+		}
+	}
 	if err != nil {
 		if inner := errors.Unwrap(err); inner != nil { // pgx's own account of what it connects to repeats ours
 			err = inner
@@ -166,7 +177,7 @@ func (s *Session) connect(ctx context.Context, database string) (*connection, er
 // applicationName names the run for who looks at pg_stat_activity, and tells one connection from every other for all time, where a
 // process number would be used again.
 func applicationName(run string) string {
-	return "with-creds " + lowerName(run, 24) + " " + strings.ToLower(rand.Text()[:16])
+	return "with-creds " + lowerName(run, 24) + " " + strings.ToLower(crand.Text()[:16])
 }
 
 // preamble makes each statement see what was committed before it, whatever the administrator's default, and names in it mean the
