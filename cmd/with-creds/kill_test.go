@@ -1,0 +1,314 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// cookies are the variables by which CI agents find a job's processes to end them: Jenkins (ProcessTreeKiller), GitHub (runner),
+// GitLab, Buildkite.
+var cookies = []string{"JENKINS_NODE_COOKIE", "BUILD_ID", "RUNNER_TRACKING_ID", "CI_JOB_ID", "BUILDKITE_JOB_ID"}
+
+// A way is a way for a run to die. After each, everything must be gone within 5 s.
+type way struct {
+	name  string
+	setup func(tr *trial) // before the start
+	kill  func(tr *trial)
+}
+
+// waysToKill all end with-creds without giving it a chance. What is started after kill returned is nobody's to end but the guard's.
+func waysToKill() []way {
+	ways := []way{
+		{"parent", nil, func(tr *trial) { send(tr.pid(), syscall.SIGKILL) }},
+		{"process group", nil, func(tr *trial) { send(-tr.pid(), syscall.SIGKILL) }},
+		{"stopped, then killed", nil, func(tr *trial) {
+			send(tr.pid(), syscall.SIGSTOP)
+			time.Sleep(50 * time.Millisecond)
+			send(tr.pid(), syscall.SIGKILL)
+		}},
+		{"parent and command", nil, func(tr *trial) {
+			tr.killAll(func(p process) bool { return !p.guard() })
+		}},
+		{"session", newSession, func(tr *trial) {
+			tr.killAll(func(p process) bool { return sessionOf(p.pid) == tr.pid() })
+		}},
+	}
+	for _, cookie := range cookies {
+		value := cookie + "=job-42"
+		ways = append(ways, way{"tree killer by " + cookie,
+			func(tr *trial) { tr.cmd.Env = append(tr.cmd.Env, value) },
+			func(tr *trial) {
+				tr.killAll(func(p process) bool { return slices.Contains(environOf(p.pid), value) })
+			},
+		})
+	}
+	return ways
+}
+
+func (tr *trial) pid() int { return tr.cmd.Process.Pid }
+
+// killAll kills the trial's processes of that description until there are none: as a process-tree killer does. It looks at least twice,
+// for a process may be started while the list is read.
+func (tr *trial) killAll(doomed func(process) bool) {
+	for clear := 0; clear < 2; {
+		clear++
+		for _, p := range tr.processes() {
+			if doomed(p) {
+				send(p.pid, syscall.SIGKILL)
+				clear = 0
+			}
+		}
+	}
+}
+
+// send sends a signal to a process that may have ended already.
+func send(pid int, s syscall.Signal) { _ = syscall.Kill(pid, s) }
+
+// newSession makes the trial the leader of a session.
+func newSession(tr *trial) { tr.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
+
+// sessionOf is the session a process is in; 0 when it has ended.
+func sessionOf(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	id, _ := strconv.Atoi(fields[3])
+	return id
+}
+
+// cleanUpLimit is how long the guard may take.
+const cleanUpLimit = 5 * time.Second
+
+// A command that is there for good, does not end of SIGTERM, and has a child in a session of its own.
+const stubborn = `trap "" TERM HUP INT
+setsid sleep 600 >/dev/null 2>&1 &
+printf "%s\n%s\n" "$USER_0" "$PASSWORD_0" >login.tmp; mv login.tmp login
+while :; do sleep 0.1; done`
+
+func TestKilledWhileTheCommandRunsNothingIsLeft(t *testing.T) {
+	for _, s := range servers(t) {
+		var slowest slowest
+		for _, w := range waysToKill() {
+			t.Run(s.name+"/"+w.name, func(t *testing.T) {
+				tr := newTrial(t, s.source(t, s.address, 2), nil, "sh", "-c", stubborn)
+				w.begin(tr)
+				tr.file("login")
+				if n := len(tr.source.left()); n != 2 {
+					t.Fatalf("%d credentials while the command runs, want 2", n)
+				}
+				w.kill(tr)
+				slowest.note(w.name, tr.cleanedUp(cleanUpLimit))
+			})
+		}
+		t.Logf("%s: slowest clean-up %s", s.name, &slowest)
+	}
+}
+
+// begin starts the trial as the way wants it.
+func (w way) begin(tr *trial) {
+	if w.setup != nil {
+		w.setup(tr)
+	}
+	tr.start()
+}
+
+// TestKilledAtAKnownMomentNothingIsLeft kills at each of the moments at which it matters most: the request is under way, or
+// answered and not known of yet. What is held up then arrives after the death, when the guard is at work already.
+func TestKilledAtAKnownMomentNothingIsLeft(t *testing.T) {
+	ways := waysToKill()[:2]
+	for _, s := range servers(t) {
+		var slowest slowest
+		for _, m := range s.moments {
+			for _, w := range ways {
+				for _, late := range []time.Duration{0, 300 * time.Millisecond} {
+					t.Run(fmt.Sprintf("%s/%s/%s/what is held arrives %v later", s.name, m.name, w.name, late), func(t *testing.T) {
+						p := newProxy(t, s.address, m)
+						tr := newTrial(t, s.source(t, p.address, 1), nil, "true")
+						w.begin(tr)
+						tr.await(p)
+						w.kill(tr)
+						if late > 0 {
+							time.Sleep(late)
+						}
+						close(p.release)
+						slowest.note(m.name, tr.cleanedUp(cleanUpLimit))
+						// What arrives late must not bring it back.
+						time.Sleep(50 * time.Millisecond)
+						if left := tr.leftovers(); len(left) > 0 {
+							t.Errorf("it came back: %q", left)
+						}
+					})
+				}
+			}
+		}
+		t.Logf("%s: slowest clean-up %s", s.name, &slowest)
+	}
+}
+
+// TestKilledAtAnyMillisecondNothingIsLeft goes through the whole life of a run in steps of a millisecond.
+func TestKilledAtAnyMillisecondNothingIsLeft(t *testing.T) {
+	for _, s := range servers(t) {
+		t.Run(s.name, func(t *testing.T) {
+			life := lifetime(t, s)
+			var slowest slowest
+			for after := time.Duration(0); after <= life+10*time.Millisecond; after += time.Millisecond {
+				tr := newTrial(t, s.source(t, s.address, 1), nil, "sleep", "0.01")
+				tr.start()
+				time.Sleep(after)
+				send(tr.pid(), syscall.SIGKILL)
+				slowest.note(after.String(), tr.cleanedUp(cleanUpLimit))
+				if t.Failed() {
+					t.Fatalf("after %v of %v", after, life)
+				}
+			}
+			t.Logf("a run takes %v; slowest clean-up %s", life, &slowest)
+		})
+	}
+}
+
+// lifetime is how long an undisturbed run takes, the longest of three.
+func lifetime(t *testing.T, s server) time.Duration {
+	t.Helper()
+	var longest time.Duration
+	for range 3 {
+		tr := newTrial(t, s.source(t, s.address, 1), nil, "sleep", "0.01")
+		began := time.Now()
+		if code := tr.run(); code != 0 {
+			t.Fatalf("exit code %d; stderr:\n%s", code, tr.stderr)
+		}
+		longest = max(longest, time.Since(began))
+	}
+	return longest
+}
+
+func TestGuardKilledAloneIsReplacedAndTheRunEndsWell(t *testing.T) {
+	for _, s := range servers(t) {
+		t.Run(s.name, func(t *testing.T) {
+			tr := newTrial(t, s.source(t, s.address, 1), nil, "sh", "-c", "touch running; while ! test -e finish; do sleep 0.02; done; exit 7")
+			tr.start()
+			tr.file("running")
+			first := tr.guard()
+			send(first, syscall.SIGKILL)
+			second := tr.guard(first)
+			send(second, syscall.SIGKILL)
+			tr.guard(first, second)
+			if err := os.WriteFile(tr.path("finish"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if code := tr.wait(); code != 7 {
+				t.Errorf("exit code %d, want the command's own 7; stderr:\n%s", code, tr.stderr)
+			}
+			if n := strings.Count(tr.stderr.String(), "another one is in charge"); n != 2 {
+				t.Errorf("the loss of 2 guards was told %d times:\n%s", n, tr.stderr)
+			}
+			if proof := tr.receipt().Credentials[0].Revocation.Proof; proof != "proven" {
+				t.Errorf("revocation is %s, want proven", proof)
+			}
+			tr.cleanedUp(cleanUpLimit)
+		})
+	}
+}
+
+func TestAReplacedGuardKnowsAllThatTheFirstKnew(t *testing.T) {
+	for _, s := range servers(t) {
+		t.Run(s.name, func(t *testing.T) {
+			tr := newTrial(t, s.source(t, s.address, 2), nil, "sh", "-c", stubborn)
+			tr.start()
+			tr.file("login")
+			first := tr.guard()
+			send(first, syscall.SIGKILL)
+			tr.guard(first)
+			time.Sleep(100 * time.Millisecond) // it is being told
+			send(tr.pid(), syscall.SIGKILL)
+			tr.cleanedUp(cleanUpLimit)
+		})
+	}
+}
+
+// TestGuardStoppedDoesNotHoldUpTheRun: a guard that takes nothing is killed and replaced.
+func TestGuardStoppedDoesNotHoldUpTheRun(t *testing.T) {
+	for _, s := range servers(t) {
+		t.Run(s.name, func(t *testing.T) {
+			tr := newTrial(t, s.source(t, s.address, 1), nil, "sh", "-c", "touch running; while ! test -e finish; do sleep 0.02; done")
+			tr.start()
+			tr.file("running")
+			send(tr.guard(), syscall.SIGSTOP)
+			if err := os.WriteFile(tr.path("finish"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if code := tr.wait(); code != 0 {
+				t.Errorf("exit code %d; stderr:\n%s", code, tr.stderr)
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("the run took %v more to end", took)
+			}
+			if left := tr.source.left(); len(left) > 0 {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
+}
+
+// TestRunAndGuardKilledAtOnceTheLeashEndsWhatWasIssued is the machine that vanishes.
+func TestRunAndGuardKilledAtOnceTheLeashEndsWhatWasIssued(t *testing.T) {
+	const leash = 5 * time.Second
+	for _, s := range servers(t) {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			tr := newTrial(t, s.source(t, s.address, 1), []string{"--leash", leash.String()}, "sh", "-c", stubborn)
+			tr.start()
+			username, password, _ := strings.Cut(tr.file("login"), "\n")
+			if !tr.source.usable(t, username, password) {
+				t.Fatal("the credential does not work while the command runs")
+			}
+			guard := tr.guard()
+			send(tr.pid(), syscall.SIGSTOP) // so that it cannot replace the guard
+			send(guard, syscall.SIGKILL)
+			send(tr.pid(), syscall.SIGKILL)
+			killed := time.Now()
+			if !tr.source.usable(t, username, password) {
+				t.Fatal("the credential went before the leash, so this test shows nothing")
+			}
+			for tr.source.usable(t, username, password) {
+				if time.Since(killed) > leash+2*time.Second {
+					t.Errorf("the credential still works %v after both were killed, with a leash of %v", time.Since(killed), leash)
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			t.Logf("not usable any more %v after both were killed", time.Since(killed).Round(time.Millisecond))
+			if left := journals(tr.path("home")); len(left) != 1 {
+				t.Errorf("journals %q, want one for sweep to find", left)
+			}
+		})
+	}
+}
+
+// slowest remembers the longest of some times.
+type slowest struct {
+	took time.Duration
+	at   string
+	n    int
+}
+
+func (s *slowest) note(at string, took time.Duration) {
+	s.n++
+	if took > s.took {
+		s.took, s.at = took, at
+	}
+}
+
+func (s *slowest) String() string {
+	return fmt.Sprintf("of %d: %v (%s)", s.n, s.took.Round(time.Millisecond), s.at)
+}

@@ -1,0 +1,294 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/step/receipt"
+)
+
+// A trial is one run of the binary in a place of its own, and all that is needed to find afterwards what it left: it is started from
+// a link to the binary that no other trial uses, so its processes are known by what they execute, the guard included; and with a
+// variable of its own in the environment, so those of the command are known by that.
+type trial struct {
+	t      testing.TB
+	dir    string // holds home, run and tmp, the receipt, and what the command writes (it is its working directory)
+	exe    string
+	mark   string
+	source *source // nil: none to look at
+	cmd    *exec.Cmd
+	stderr *transcript
+	ended  chan struct{} // closed when the process has been waited for
+}
+
+// A transcript is what a process has said so far; it may be read while more is being said.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// newTrial makes a trial of `with-creds FLAGS… -- COMMAND…` with the source's specs and administrator's login. It is not started yet.
+func newTrial(t testing.TB, s *source, flags []string, command ...string) *trial {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &trial{t: t, dir: dir, exe: filepath.Join(dir, "with-creds"), mark: "WC_TRIAL=" + dir, source: s, stderr: &transcript{}, ended: make(chan struct{})}
+	for _, name := range []string{"home", "run", "tmp"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := linkOrCopy(product(t), tr.exe); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"--receipt", tr.path("receipt.json")}, flags...)
+	env := []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + tr.path("home"), "XDG_RUNTIME_DIR=" + tr.path("run"), "TMPDIR=" + tr.path("tmp"), tr.mark,
+	}
+	if s != nil {
+		for _, spec := range s.specs {
+			args = append(args, "-c", spec)
+		}
+		for name, value := range s.env {
+			env = append(env, name+"="+value)
+		}
+	}
+	tr.cmd = exec.Command(tr.exe, append(append(args, "--"), command...)...)
+	tr.cmd.Args[0] = "with-creds"
+	tr.cmd.Dir, tr.cmd.Env, tr.cmd.Stderr = dir, env, tr.stderr
+	tr.cmd.WaitDelay = 10 * time.Second
+	tr.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can kill the group and survive
+	t.Cleanup(tr.clear)
+	return tr
+}
+
+func (tr *trial) path(name string) string { return filepath.Join(tr.dir, name) }
+
+// start starts it; wait must follow.
+func (tr *trial) start() {
+	tr.t.Helper()
+	if err := tr.cmd.Start(); err != nil {
+		tr.t.Fatal(err)
+	}
+	go func() {
+		_ = tr.cmd.Wait() // the code is in ProcessState
+		close(tr.ended)
+	}()
+}
+
+// wait waits for the end of with-creds and returns its exit code as a shell would tell it.
+func (tr *trial) wait() int {
+	tr.t.Helper()
+	select {
+	case <-tr.ended:
+	case <-time.After(60 * time.Second):
+		tr.t.Fatalf("it has not ended after a minute; stderr:\n%s", tr.stderr)
+	}
+	status := tr.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+// run is start and wait.
+func (tr *trial) run() int {
+	tr.t.Helper()
+	tr.start()
+	return tr.wait()
+}
+
+// file waits for a file that the command writes and moves into place, and returns what it holds.
+func (tr *trial) file(name string) string {
+	tr.t.Helper()
+	var text []byte
+	if !within(20*time.Second, func() (err error) {
+		text, err = os.ReadFile(tr.path(name))
+		return err
+	}) {
+		tr.t.Fatalf("the command has not written %s after 20 s; stderr:\n%s", name, tr.stderr)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// receipt reads the receipt, strictly.
+func (tr *trial) receipt() receipt.Receipt {
+	tr.t.Helper()
+	text, err := os.ReadFile(tr.path("receipt.json"))
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	var r receipt.Receipt
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&r); err != nil {
+		tr.t.Fatalf("%v in\n%s", err, text)
+	}
+	return r
+}
+
+// leftovers lists what there still is of the run: credentials on the server, processes, journals, private files.
+func (tr *trial) leftovers() []string {
+	var left []string
+	for _, p := range tr.processes() {
+		left = append(left, fmt.Sprintf("process %d: %s", p.pid, strings.Join(p.argv, " ")))
+	}
+	for _, path := range journals(tr.path("home")) {
+		left = append(left, "journal "+path)
+	}
+	for _, dir := range []string{"run", "tmp"} {
+		files, err := os.ReadDir(tr.path(dir))
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		for _, f := range files {
+			left = append(left, "file "+filepath.Join(dir, f.Name()))
+		}
+	}
+	if tr.source != nil {
+		for _, credential := range tr.source.left() {
+			left = append(left, "credential "+credential)
+		}
+	}
+	return left
+}
+
+// cleanedUp waits until nothing is left and returns how long that took; what is left after the limit fails the test.
+func (tr *trial) cleanedUp(limit time.Duration) time.Duration {
+	tr.t.Helper()
+	began := time.Now()
+	var left []string
+	if !within(limit, func() error {
+		if left = tr.leftovers(); len(left) > 0 {
+			return fmt.Errorf("left")
+		}
+		return nil
+	}) {
+		tr.t.Errorf("left after %v:\n  %s\nstderr:\n%s", limit, strings.Join(left, "\n  "), tr.stderr)
+	}
+	return time.Since(began)
+}
+
+// clear ends what a failed test would leave.
+func (tr *trial) clear() {
+	for range 3 {
+		for _, p := range tr.processes() {
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// within repeats a look until it finds no error, or the limit has passed.
+func within(limit time.Duration, look func() error) bool {
+	for deadline := time.Now().Add(limit); ; time.Sleep(3 * time.Millisecond) {
+		if look() == nil {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+// A process is one that belongs to a trial and has not ended (a zombie has).
+type process struct {
+	pid  int
+	argv []string
+	own  bool // it is with-creds, or its guard; not the command's
+}
+
+func (p process) guard() bool { return p.own && len(p.argv) == 3 && p.argv[1] == "guard" }
+
+// processes finds the trial's processes.
+func (tr *trial) processes() []process {
+	names, err := os.ReadDir("/proc")
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	var found []process
+	for _, name := range names {
+		pid, err := strconv.Atoi(name.Name())
+		if err != nil {
+			continue
+		}
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		if err != nil {
+			continue // it has ended, or is a kernel's
+		}
+		own := strings.TrimSuffix(exe, " (deleted)") == tr.exe
+		if !own && !slices.Contains(environOf(pid), tr.mark) {
+			continue
+		}
+		argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if len(argv) == 0 {
+			continue // it is ending
+		}
+		found = append(found, process{pid, strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00"), own})
+	}
+	return found
+}
+
+// guards are the trial's guards at this moment.
+func (tr *trial) guards() []int {
+	var pids []int
+	for _, p := range tr.processes() {
+		if p.guard() {
+			pids = append(pids, p.pid)
+		}
+	}
+	return pids
+}
+
+// guard waits until there is a guard other than those named, and returns it.
+func (tr *trial) guard(except ...int) int {
+	tr.t.Helper()
+	var pid int
+	if !within(5*time.Second, func() error {
+		for _, pid = range tr.guards() {
+			if !slices.Contains(except, pid) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no guard")
+	}) {
+		tr.t.Fatalf("there is no guard after 5 s; stderr:\n%s", tr.stderr)
+	}
+	return pid
+}
+
+// environOf is a process's environment as it was started with; empty when it has ended.
+func environOf(pid int) []string {
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil || len(env) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(env), "\x00"), "\x00")
+}
