@@ -18,8 +18,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -77,6 +79,16 @@ type Settler interface {
 
 // ErrRefused is wrapped by errors that asking again will not mend: a missing permission, a bad request, a lease at its end.
 var ErrRefused = errors.New("refused")
+
+// A Connected is a Session whose server gives up a request half-way when its connection is cut, as a killed process cuts it. So another process is
+// given duplicates of the sockets, and keeps them open until what was under way is answered.
+type Connected interface {
+	// OnConnect calls hold with each connection to the server, with those that are open at once and with a new one before anything is
+	// sent over it, and calls what hold returned when the connection has been closed here.
+	OnConnect(hold func(syscall.Conn) (release func()))
+	// Inherit takes the duplicates of the process before this one, to be closed by Settle or Close.
+	Inherit(conns []*os.File)
+}
 
 // ErrUnanswered is wrapped by errors of Issue after which the server may still carry the request out: the answer was lost.
 var ErrUnanswered = errors.New("unanswered")

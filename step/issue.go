@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -62,6 +63,9 @@ func (r *run) login(ctx context.Context, name string) error {
 		return err
 	}
 	entry := r.book.Add(name, s)
+	if c, ok := s.(providers.Connected); ok && r.guard != nil {
+		c.OnConnect(func(raw syscall.Conn) func() { return r.guard.Hold(entry.ID, raw) })
+	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	r.sessions[name] = entry

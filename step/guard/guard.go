@@ -29,6 +29,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -53,16 +54,18 @@ type Options struct {
 type Guard struct {
 	o Options
 
-	mu       sync.Mutex
-	state    *state
-	seq      uint64
-	process  *os.Process
-	socket   *os.File
-	pids     []int
-	restarts int
-	over     bool
-	acked    uint64
-	changed  chan struct{} // closed and replaced whenever acked or over changes
+	mu        sync.Mutex
+	state     *state
+	conns     map[connection]syscall.Conn
+	seq       uint64
+	process   *os.Process
+	socket    *os.File
+	pids      []int
+	connected int // connections there have been
+	restarts  int
+	over      bool
+	acked     uint64
+	changed   chan struct{} // closed and replaced whenever acked or over changes
 }
 
 // maxRestarts bounds how often a lost guard is replaced: something that kills each of them will kill the next as well.
@@ -70,7 +73,7 @@ const maxRestarts = 10
 
 // Start starts a guard. It returns once the process exists; what it is told meanwhile waits for it in the socket.
 func Start(o Options) (*Guard, error) {
-	g := &Guard{o: o, state: newState(), changed: make(chan struct{})}
+	g := &Guard{o: o, state: newState(), conns: map[connection]syscall.Conn{}, changed: make(chan struct{})}
 	g.state.apply(message{Hello: &hello{Run: o.Run, Journal: o.Journal, Env: o.Env}})
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,6 +97,9 @@ func (g *Guard) start() error {
 	g.pids = append(g.pids, process.Pid)
 	for _, m := range g.state.messages() {
 		g.write(m)
+	}
+	for c, raw := range g.conns {
+		g.writeConn(c, raw)
 	}
 	go g.watch(process, socket)
 	return nil
@@ -155,11 +161,20 @@ func (g *Guard) tell(m message) {
 
 // write sends one message. The caller holds mu. A guard that does not take it (stopped, or lost) is killed and so replaced: it
 // must not hold up the run.
-func (g *Guard) write(m message) {
+func (g *Guard) write(m message) { g.send(m, nil) }
+
+// writeConn sends a duplicate of a connection. One that has been closed meanwhile is nothing to keep. The caller holds mu.
+func (g *Guard) writeConn(c connection, raw syscall.Conn) {
+	if control, err := raw.SyscallConn(); err == nil {
+		control.Control(func(fd uintptr) { g.send(message{Conn: &c}, []int{int(fd)}) })
+	}
+}
+
+func (g *Guard) send(m message, descriptors []int) {
 	g.seq++
 	m.Seq = g.seq
 	g.socket.SetWriteDeadline(time.Now().Add(time.Second))
-	if _, err := g.socket.Write(m.encode()); err != nil {
+	if err := sendWith(g.socket, m.encode(), descriptors); err != nil {
 		g.process.Kill()
 	}
 }
@@ -207,6 +222,30 @@ func (g *Guard) Dir(path string) { g.tell(message{Dir: path}) }
 
 // File tells of a private file elsewhere, before it is made.
 func (g *Guard) File(path string) { g.tell(message{File: path}) }
+
+// Hold gives the guard a duplicate of a session's connection; what it returns takes it back.
+func (g *Guard) Hold(session string, raw syscall.Conn) (release func()) {
+	if g == nil {
+		return func() {}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.connected++
+	c := connection{Session: session, ID: g.connected}
+	g.conns[c] = raw
+	if !g.over {
+		g.writeConn(c, raw)
+	}
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.conns, c)
+		if !g.over {
+			c.Closed = true
+			g.write(message{Conn: &c})
+		}
+	}
+}
 
 // Flush waits until the guard has acknowledged all it was told, or the time is over, or there is no guard any more.
 // It reports whether all was acknowledged.

@@ -34,7 +34,8 @@ func Serve(socket *os.File, registry map[string]providers.Provider) error {
 // listen takes the run's messages into account until it says that it is done or is gone.
 func listen(socket *os.File) (*state, *journal, error) {
 	s, j := newState(), &journal{}
-	for in := bufio.NewReaderSize(socket, 64<<10); !s.done; {
+	from := &reader{socket: socket}
+	for in := bufio.NewReaderSize(from, 64<<10); !s.done; {
 		line, err := in.ReadBytes('\n')
 		if err != nil {
 			break // the run is gone; a line cut short was never relied upon
@@ -44,6 +45,9 @@ func listen(socket *os.File) (*state, *journal, error) {
 			return s, j, errors.New("guard: a message of another version")
 		}
 		s.apply(m)
+		if m.Conn != nil {
+			s.connect(*m.Conn, from)
+		}
 		if m.Hello != nil {
 			for name, value := range m.Hello.Env {
 				os.Setenv(name, value)
@@ -58,6 +62,30 @@ func listen(socket *os.File) (*state, *journal, error) {
 		}
 	}
 	return s, j, nil
+}
+
+// connect keeps or lets go of a duplicate of a connection.
+func (s *state) connect(c connection, from *reader) {
+	closed := c.Closed
+	c.Closed = false
+	if f := s.conns[c]; closed && f != nil {
+		f.Close()
+		delete(s.conns, c)
+	}
+	if !closed {
+		s.conns[c] = from.take()
+	}
+}
+
+// inherited are the connections of a session.
+func (s *state) inherited(session string) []*os.File {
+	var conns []*os.File
+	for c, f := range s.conns {
+		if c.Session == session && f != nil {
+			conns = append(conns, f)
+		}
+	}
+	return conns
 }
 
 // takeOver ends all that a run left behind: what uses the credentials, their files, and the credentials.
@@ -76,6 +104,9 @@ func (s *state) takeOver(registry map[string]providers.Provider, j *journal) err
 			session, err := resume(registry, told.Handoff, s.hello.Run)
 			if err != nil {
 				return err
+			}
+			if c, ok := session.(providers.Connected); ok {
+				c.Inherit(s.inherited(id))
 			}
 			return s.endSession(book, book.Adopt(id, session, s.pending[id]))
 		})

@@ -8,3 +8,13 @@ import (
 func spawn(string, string) (*os.Process, *os.File, error) {
 	return nil, nil, errors.New("there is no guard on this system")
 }
+
+func sendWith(socket *os.File, text []byte, _ []int) error {
+	_, err := socket.Write(text)
+	return err
+}
+
+type reader struct{ socket *os.File }
+
+func (r *reader) Read(p []byte) (int, error) { return r.socket.Read(p) }
+func (r *reader) take() *os.File             { return nil }

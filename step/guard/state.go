@@ -3,6 +3,7 @@ package guard
 import (
 	"encoding/json"
 	"maps"
+	"os"
 	"slices"
 
 	"github.com/with-creds/with-creds/providers"
@@ -20,6 +21,7 @@ type message struct {
 	Command *Command         `json:"command,omitempty"`
 	Dir     string           `json:"dir,omitempty"`  // of private files, to be removed whole
 	File    string           `json:"file,omitempty"` // a private file elsewhere (--env-file)
+	Conn    *connection      `json:"conn,omitempty"` // a descriptor comes with it, unless it says that the connection was closed
 	Done    bool             `json:"done,omitempty"`
 }
 
@@ -40,6 +42,13 @@ type pending struct {
 	Requests int    `json:"requests"`
 }
 
+// A connection is a socket to a server, which the guard keeps a duplicate of so that the server goes on with a request whose process was killed.
+type connection struct {
+	Session string `json:"session"`
+	ID      int    `json:"id"`
+	Closed  bool   `json:"closed,omitempty"`
+}
+
 // A Command is the wrapped command's process, named so that a reused number is not mistaken for it.
 type Command struct {
 	PID   int    `json:"pid"`
@@ -58,10 +67,11 @@ type state struct {
 	dirs     []string
 	files    []string
 	done     bool
+	conns    map[connection]*os.File // in the guard's process alone
 }
 
 func newState() *state {
-	return &state{sessions: map[string]*session{}, pending: map[string]int{}, leases: map[string]providers.Lease{}}
+	return &state{sessions: map[string]*session{}, pending: map[string]int{}, leases: map[string]providers.Lease{}, conns: map[connection]*os.File{}}
 }
 
 // apply takes a message into account.
