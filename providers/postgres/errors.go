@@ -69,7 +69,7 @@ func (f *failure) Error() string { return "postgres: " + f.text }
 func (f *failure) Unwrap() error { return f.cause }
 
 // failf is a failure whose text ends in the cause's, where there is one.
-func failf(cause error, format string, args ...any) error {
+func failf(cause error, format string, args ...any) *failure {
 	f := &failure{text: fmt.Sprintf(format, args...), cause: cause}
 	if inner, ok := errors.AsType[*failure](cause); ok {
 		f.text += ": " + inner.text
@@ -88,7 +88,7 @@ func explain(doing string, err error) error {
 	if _, explained := errors.AsType[*failure](err); explained {
 		return failf(err, "%s", doing) // advice is given, and ErrRefused wrapped, further in
 	}
-	f := failf(err, "%s", doing).(*failure)
+	f := failf(err, "%s", doing)
 	f.text += advice(err)
 	if permanent(err) {
 		return providers.Refused(f)

@@ -71,7 +71,6 @@ func TestIntentAloneUndoesAnIssueThatDiedAnywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handoff := session.Handoff()
 	upOpen, downOpen := w.passed()
 	c, err := session.Issue(within(t, 5*time.Second), ask("readonly"))
 	if err != nil {
@@ -103,8 +102,7 @@ func TestIntentAloneUndoesAnIssueThatDiedAnywhere(t *testing.T) {
 		}
 		for _, l := range *intents {
 			// The handoff of this session, as the guard has it from before the issue.
-			handoff = session.Handoff()
-			s.revoke(s.resumed(handoff), l)
+			s.revoke(s.resumed(session.Handoff()), l)
 		}
 		w.release()
 		time.Sleep(20 * time.Millisecond)

@@ -222,7 +222,10 @@ func (c *connection) majorVersion() int {
 
 // dead reports whether the server has hung up meanwhile. The look costs a millisecond, so it is saved in a burst of calls.
 func (c *connection) dead(unused time.Duration) bool {
-	return c.pg.IsClosed() || (unused > 20*time.Millisecond && c.pg.CheckConn() != nil)
+	if c.pg.IsClosed() || unused < 20*time.Millisecond {
+		return c.pg.IsClosed()
+	}
+	return c.pg.CheckConn() != nil //nolint:staticcheck // Ping, its successor, is a round trip; a broken connection that this misses is noticed by the call itself
 }
 
 func (c *connection) close() {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/build"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -70,9 +71,7 @@ func summary(t target) string {
 
 func with(env map[string]string, pairs ...string) map[string]string {
 	all := map[string]string{}
-	for k, v := range env {
-		all[k] = v
-	}
+	maps.Copy(all, env)
 	for i := 0; i < len(pairs); i += 2 {
 		all[pairs[i]] = pairs[i+1]
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"math/big"
 	"net"
 	"os"
@@ -129,9 +130,7 @@ func TestTLSModesVerifyWhatLibpqVerifies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, port, _ := net.SplitHostPort(s.address())
 			env := map[string]string{"PGHOST": test.host, "PGPORT": port, "PGUSER": "chief", "PGPASSWORD": s.Password, "PGDATABASE": "shop"}
-			for k, v := range test.env {
-				env[k] = v
-			}
+			maps.Copy(env, test.env)
 			session, err := Provider{}.Open(within(t, 5*time.Second), from(env))
 			if test.want != "" {
 				if err == nil || !strings.Contains(err.Error(), test.want) {
