@@ -2,14 +2,16 @@ package mask
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// appendForms adds the forms in which a tool is likely to print a secret:
+// Forms are what Add looks for, each once and in no order of note: the ways in which a tool is likely to print a value,
+// those shorter than MinLength left out.
 //
 //   - as it is, without the spaces around it, and as a shell's echo $V prints it: with one space between words
-//   - escaped for JSON, a URL, XML, a shell, and in the literals of Go, Python and JavaScript (escape.go)
+//   - escaped for JSON, a URL, XML, a shell, and in the literals of Go, Python and JavaScript (escape.go, shell.go)
 //   - in base64, wherever in the encoded text it stands and however that is wrapped (base64.go)
 //   - in hexadecimal, either case, also wrapped as xxd -p does
 //   - in UTF-16, little endian
@@ -19,8 +21,16 @@ import (
 //   - the lines with LF, CRLF or nothing between them
 //   - each line by itself, in text and base64, as indenting or a log's time stamp leave it; not the armour of PEM,
 //     which is no secret and tells what stood there.
-//
-// Forms may repeat and may be too short; the caller sees to that.
+func Forms(value string) []string {
+	forms := longEnough(appendForms(nil, value))
+	slices.Sort(forms)
+	return slices.Compact(forms)
+}
+
+func longEnough(forms []string) []string {
+	return slices.DeleteFunc(forms, func(f string) bool { return len(f) < MinLength })
+}
+
 func appendForms(forms []string, value string) []string {
 	lines := strings.Split(strings.TrimSpace(value), "\n")
 	for i, l := range lines {

@@ -42,14 +42,16 @@ type Options struct {
 	// Marker is written in place of a secret; empty: DefaultMarker. Where it would form a secret with the text around
 	// it, another is used (see marker.go).
 	Marker string
+	// Plain looks for the values as they are, and not for their other forms.
+	Plain bool
 }
 
 // A Masker is a set of secrets, shared by the streams made from it. Its methods may be called concurrently with each
 // other and with every method of its streams.
 type Masker struct {
-	marker string
-	adding sync.Mutex // one Add at a time; streams never wait for it
-	set    atomic.Pointer[set]
+	options Options
+	adding  sync.Mutex // one Add at a time; streams never wait for it
+	set     atomic.Pointer[set]
 }
 
 // A set is all that is looked for. It never changes: Add makes a new one.
@@ -64,7 +66,7 @@ func New(o Options) *Masker {
 	if o.Marker == "" {
 		o.Marker = DefaultMarker
 	}
-	m := &Masker{marker: o.Marker}
+	m := &Masker{options: o}
 	m.set.Store(&set{marker: []byte(o.Marker)})
 	return m
 }
@@ -92,8 +94,10 @@ func (m *Masker) Add(values ...string) []Warning {
 		case v == "":
 		case len(strings.TrimSpace(v)) < MinLength:
 			warnings = append(warnings, Warning{Index: i})
+		case m.options.Plain:
+			forms = append(forms, v)
 		default:
-			forms = appendForms(forms, v)
+			forms = append(forms, Forms(v)...)
 		}
 	}
 	m.add(forms)
@@ -106,11 +110,10 @@ func (m *Masker) AddBasic(user, secret string) {
 	if secret == "" {
 		return
 	}
-	m.add(appendBasic(nil, user, secret))
+	m.add(longEnough(appendBasic(nil, user, secret)))
 }
 
 func (m *Masker) add(forms []string) {
-	forms = slices.DeleteFunc(forms, func(f string) bool { return len(f) < MinLength })
 	if len(forms) == 0 {
 		return
 	}
@@ -126,7 +129,7 @@ func (m *Masker) add(forms []string) {
 	m.set.Store(&set{
 		forms:   forms,
 		matcher: newMatcher(forms),
-		marker:  []byte(chooseMarker(m.marker, forms)),
+		marker:  []byte(chooseMarker(m.options.Marker, forms)),
 	})
 }
 

@@ -45,7 +45,7 @@ func render(text string, secret []bool, marker string) string {
 // masker returns a Masker that looks for exactly these forms.
 func masker(forms ...string) *Masker {
 	m := New(Options{})
-	m.add(append([]string(nil), forms...))
+	m.add(longEnough(append([]string(nil), forms...)))
 	return m
 }
 
