@@ -21,6 +21,9 @@ import (
 // The test binary plays with-creds' own part in a process of its own: "wrap [options] -- CMD…" is a run without
 // credentials. Other roles are commands that tell what they see.
 func TestMain(m *testing.M) {
+	if code, ok := Monitor(os.Args); ok {
+		os.Exit(code)
+	}
 	if len(os.Args) > 1 {
 		if role, ok := roles[os.Args[1]]; ok {
 			os.Exit(role(os.Args[2:]))

@@ -20,6 +20,8 @@ type Child struct {
 	start   uint64
 	brood   *brood
 	streams []*stream
+	term    *terminal      // nil without a controlling terminal
+	closers []func()       // what is closed when the streams are done
 	changes chan os.Signal // SIGCHLD
 	ask     chan string    // Terminate's reasons
 
@@ -53,13 +55,22 @@ func Start(o Options) (*Child, error) {
 	p, err := c.plumb()
 	defer p.close()
 	if err != nil {
+		c.abandon()
 		return nil, fail("preparing its streams", err)
 	}
 	signal.Notify(c.changes, unix.SIGCHLD)
-	c.pid, err = spawn(path, o, p.fds)
+	front := c.term != nil && c.term.eager && c.term.foreground()
+	if c.term != nil && c.term.pty != nil {
+		err = c.spawnInSession(path, p.fds, front)
+	} else {
+		c.pid, err = spawn(path, o, p.fds)
+	}
 	if err != nil {
 		c.abandon()
 		return nil, refusal(o.Argv, path, o.Dir, o.Env, err)
+	}
+	if front {
+		c.term.give(c.pid)
 	}
 	c.brood.own = append(c.brood.own, c.pid)
 	if stat, err := lookAt(c.pid); err == nil {
@@ -88,7 +99,27 @@ func spawn(path string, o Options, fds [3]int) (int, error) {
 	return pid, err
 }
 
-// Plumbing is which descriptors the command gets, and which of them are closed here once it has them.
+// spawnInSession starts a program by way of the monitor, in a session whose terminal is the pty.
+func (c *Child) spawnInSession(path string, fds [3]int, front bool) (err error) {
+	p := c.term.pty
+	if p.monitor, err = startMonitor(p.slave); err != nil {
+		return err
+	}
+	c.brood.own = append(c.brood.own, p.monitor.pid)
+	o := order{Path: path, Argv: c.o.Argv, Env: c.o.Env, Dir: c.o.Dir, Front: front}
+	if front { // before the command can ask the terminal anything
+		o.Modes, o.Raw = c.term.prepare()
+		p.postProcess(!p.shared)
+	}
+	c.pid, err = p.monitor.start(o, fds, c.term.fd)
+	p.releaseSlave()
+	if err != nil {
+		c.term.take(c.term.modes)
+	}
+	return err
+}
+
+// plumbing is which descriptors the command gets, and which of them are closed here once it has them.
 type plumbing struct {
 	fds   [3]int
 	owned []int
@@ -121,26 +152,82 @@ func (c *Child) plumb() (*plumbing, error) {
 			return p, err
 		}
 	}
+	c.term = openTerminal(p.fds)
 	if c.o.Mask == nil {
 		return p, nil
 	}
 	outer := p.fds
-	for i, f := range []*os.File{1: c.o.Stdout, 2: c.o.Stderr} {
-		if f == nil {
-			continue
+	files := []*os.File{c.o.Stdin, c.o.Stdout, c.o.Stderr}
+	for i := 1; i <= 2; i++ {
+		var err error
+		switch {
+		case files[i] == nil:
+		case i == 2 && files[1] != nil && sameOutput(outer[1], outer[2]):
+			p.fds[2] = p.fds[1] // one for both keeps the order between them
+		case c.term != nil && c.term.is(outer[i]):
+			err = c.throughPty(p, outer, i, files[i])
+		case isTerminal(outer[i]):
+			err = c.throughForeignPty(p, outer[i], i, files[i])
+		default:
+			err = c.throughPipe(p, i, files[i])
 		}
-		if i == 2 && c.o.Stdout != nil && sameOutput(outer[1], outer[2]) {
-			p.fds[2] = p.fds[1] // one pipe for both keeps the order between them
-			continue
-		}
-		s, end, err := newPipe([]string{1: "stdout", 2: "stderr"}[i], f, c.o.Mask)
 		if err != nil {
 			return p, err
 		}
-		p.fds[i] = p.own(end)
-		c.streams = append(c.streams, s)
 	}
 	return p, nil
+}
+
+var streamNames = [3]string{"stdin", "stdout", "stderr"}
+
+func (c *Child) throughPipe(p *plumbing, i int, f *os.File) error {
+	s, end, err := newPipe(streamNames[i], f, c.o.Mask)
+	if err != nil {
+		return err
+	}
+	p.fds[i] = p.own(end)
+	c.streams = append(c.streams, s)
+	return nil
+}
+
+// throughPty puts a pseudo-terminal in the place of the controlling terminal, wherever the command would have had that.
+func (c *Child) throughPty(p *plumbing, outer [3]int, i int, f *os.File) error {
+	made, err := newPty(c.term.fd)
+	if err != nil {
+		return err
+	}
+	made.shared = !c.term.is(outer[1])
+	c.term.pty = made
+	c.closers = append(c.closers, made.close)
+	for j, fd := range outer {
+		if c.term.is(fd) {
+			p.fds[j] = made.slave
+		}
+	}
+	return c.copyPty(made, i, f)
+}
+
+// throughForeignPty serves a stream that is a terminal and not this process's own: it has no keyboard and no job control to
+// carry over, but the command sees a terminal of that size.
+func (c *Child) throughForeignPty(p *plumbing, outer, i int, f *os.File) error {
+	made, err := newPty(outer)
+	if err != nil {
+		return err
+	}
+	p.fds[i] = p.own(made.slave)
+	made.slave = -1
+	c.closers = append(c.closers, made.close)
+	return c.copyPty(made, i, f)
+}
+
+func (c *Child) copyPty(made *pty, i int, f *os.File) error {
+	s, err := newStream(made.master, streamNames[i], f, c.o.Mask)
+	if err != nil {
+		return err
+	}
+	s.tty = true
+	c.streams = append(c.streams, s)
+	return nil
 }
 
 // abandon frees what was made for a command that did not start.
@@ -149,6 +236,20 @@ func (c *Child) abandon() {
 	for _, s := range c.streams {
 		s.finish(nil)
 		s.release()
+	}
+	c.release()
+}
+
+// release lets the monitor and the terminal go.
+func (c *Child) release() {
+	if c.term != nil {
+		if p := c.term.pty; p != nil && p.monitor != nil {
+			p.monitor.end()
+		}
+		c.term.close()
+	}
+	for _, f := range c.closers {
+		f()
 	}
 }
 

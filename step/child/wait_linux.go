@@ -19,6 +19,7 @@ type wait struct {
 	deadline   time.Time // when SIGKILL follows; zero: not at all yet
 	terminated time.Time // when the first termination signal came
 	impatient  int       // how many more came
+	leaving    bool      // the command has ended
 }
 
 // Wait waits for the command's end and for the end of all it left behind, and returns when its output has been passed on.
@@ -36,11 +37,15 @@ type wait struct {
 func (c *Child) Wait(signals <-chan os.Signal) Result {
 	w := &wait{Child: c, signals: signals}
 	defer signal.Stop(c.changes)
+	// Whatever happens, the terminal is put back; a second time does nothing.
+	defer w.home()
 	w.running()
+	w.home()
 	w.clearing()
 	w.draining()
 	c.mu.Lock()
 	c.buried = true
+	c.release() // the monitor, where there is one, reaps the command
 	reap(c.pid)
 	c.mu.Unlock()
 	return w.result
@@ -51,15 +56,18 @@ func (w *wait) running() {
 	alarm := func() <-chan time.Time { return until(w.deadline) }
 	for {
 		w.brood.reap()
-		switch now, err := peek(w.pid); {
-		case err != nil:
-			// Nobody but Wait may reap the command; if somebody did, its status is lost.
-			w.o.warnf("the command's exit status is lost: %v", err)
-			w.result.Code = codeFailed
-			return
-		case now.ended():
-			w.ended(now)
-			return
+		if !w.monitored() {
+			switch now, err := peek(w.pid); {
+			case err != nil:
+				// Nobody but Wait may reap the command; if somebody did, its status is lost.
+				w.o.warnf("the command's exit status is lost: %v", err)
+				w.result.Code = codeFailed
+				return
+			case w.changed(now):
+				return
+			case now.stopped():
+				continue // it may have been continued and stopped again meanwhile
+			}
 		}
 		select {
 		case s, ok := <-w.signals:
@@ -71,6 +79,12 @@ func (w *wait) running() {
 			w.forward(unix.SIGTERM, true)
 			_ = w.Signal(unix.SIGCONT) // a stopped command would not hear it
 		case <-w.changes:
+		case e, ok := <-w.events():
+			if !ok { // the monitor was killed: the command is this process's own child now
+				w.term.pty.monitor.lost()
+			} else if w.changed(e.change()) {
+				return
+			}
 		case <-alarm():
 			if w.result.Killed {
 				w.o.warnf("the command could not be killed and is left running: process %d", w.pid)
@@ -86,7 +100,31 @@ func (w *wait) running() {
 	}
 }
 
+// changed acts on a change of the command's state and reports whether it was its end.
+func (w *wait) changed(c change) bool {
+	if c.stopped() {
+		w.stopped(syscall.Signal(c.status))
+	}
+	if c.ended() {
+		w.ended(c)
+	}
+	return c.ended()
+}
+
+// monitored reports whether the command's state is told by the monitor.
+func (w *wait) monitored() bool {
+	return w.term != nil && w.term.pty != nil && !w.term.pty.monitor.gone
+}
+
+func (w *wait) events() <-chan event {
+	if !w.monitored() {
+		return nil
+	}
+	return w.term.pty.monitor.next()
+}
+
 func (w *wait) ended(c change) {
+	w.leaving = true
 	if c.code == cldExited {
 		w.result.Code = c.status
 		return
@@ -110,31 +148,41 @@ func (w *wait) forward(s os.Signal, open bool) {
 	case !ok, sig == unix.SIGPIPE, sig == unix.SIGCHLD, sig == unix.SIGURG:
 		return
 	}
+	switch sig {
+	case unix.SIGCONT:
+		w.regain()
+	case unix.SIGWINCH:
+		if w.term != nil && w.term.pty != nil {
+			w.term.pty.resize(w.term.fd)
+			if w.term.given {
+				return // the pty has told whoever is in front there
+			}
+		}
+	}
 	_ = w.Signal(sig) // it may have ended this instant
-	if terminates(sig) {
+	if terminates(sig) && (w.leaving || !w.keyboard(sig)) {
 		w.hurry(sig)
 	}
 }
 
-// hurry moves the deadline as the n-th termination signal asks.
+// hurry moves the deadline as the n-th termination signal asks. It never puts it off.
 func (w *wait) hurry(sig syscall.Signal) {
 	now := time.Now()
-	if w.terminated.IsZero() {
+	until := now
+	switch {
+	case w.terminated.IsZero():
 		w.terminated = now
 		w.result.Stopped = sig
-		w.deadline = now.Add(w.o.Grace)
+		until = now.Add(w.o.Grace)
+	case now.Sub(w.terminated) < sameSignal:
 		return
+	default:
+		if w.impatient++; w.impatient == 1 {
+			until = now.Add(patience)
+		}
 	}
-	if now.Sub(w.terminated) < sameSignal {
-		return
-	}
-	w.impatient++
-	sooner := now
-	if w.impatient == 1 {
-		sooner = now.Add(patience)
-	}
-	if sooner.Before(w.deadline) {
-		w.deadline = sooner
+	if w.deadline.IsZero() || until.Before(w.deadline) {
+		w.deadline = until
 	}
 }
 

@@ -1,0 +1,223 @@
+package child
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// A pty is the pseudo-terminal the command has in the place of the real one, because what it writes there must be masked.
+//
+// The command's stdin, stdout and stderr are the pty's wherever they would have been the terminal, and the pty is the
+// controlling terminal of a session of its own: editors, pagers and password prompts set the modes of whatever they
+// find in descriptor 0, 1, 2 or /dev/tty, and all of them must be one terminal. While the command has the real terminal, that one is in
+// raw mode and what is typed is carried over unread: the pty makes the signals of Ctrl-C and Ctrl-Z, and the echo.
+type pty struct {
+	master, slave int // slave: -1 once the command has it
+	monitor       *monitor
+	start         unix.Termios // the slave's modes before the command
+	shared        bool         // others write to the real terminal while the command has its keyboard
+	plainOutput   bool         // output post-processing is off here, since the real terminal's is on
+	pump          *pump
+}
+
+// openPty makes a pair. The master is non-blocking.
+func openPty() (master, slave int, err error) {
+	master, err = unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return -1, -1, fmt.Errorf("making a pseudo-terminal: /dev/ptmx: %w", err)
+	}
+	slave, err = openSlave(master)
+	if err != nil {
+		_ = unix.Close(master)
+		return -1, -1, fmt.Errorf("making a pseudo-terminal: %w", err)
+	}
+	return master, slave, nil
+}
+
+func openSlave(master int) (int, error) {
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		return -1, err
+	}
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
+	// By way of the master (Linux 4.13): in a container the number may name another one under /dev/pts.
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, flags)
+	if errno == 0 {
+		return int(fd), nil
+	}
+	n, err := unix.IoctlGetUint32(master, unix.TIOCGPTN)
+	if err != nil {
+		return -1, err
+	}
+	return unix.Open(fmt.Sprintf("/dev/pts/%d", n), flags, 0)
+}
+
+// newPty makes a pty that looks like the given terminal. While the real terminal post-processes output ("\n" to "\r\n"), this one
+// does not.
+func newPty(like int) (*pty, error) {
+	master, slave, err := openPty()
+	if err != nil {
+		return nil, err
+	}
+	p := &pty{master: master, slave: slave}
+	p.resize(like)
+	if modes, err := unix.IoctlGetTermios(like, unix.TCGETS); err == nil {
+		_ = unix.IoctlSetTermios(slave, unix.TCSETS, modes)
+	}
+	if modes, err := unix.IoctlGetTermios(slave, unix.TCGETS); err == nil {
+		p.start = *modes
+	}
+	p.postProcess(false)
+	return p, nil
+}
+
+// resize gives the pty the size of the terminal. The kernel tells its foreground group when that is a change (SIGWINCH).
+func (p *pty) resize(like int) {
+	if size, err := unix.IoctlGetWinsize(like, unix.TIOCGWINSZ); err == nil {
+		_ = unix.IoctlSetWinsize(p.master, unix.TIOCSWINSZ, size)
+	}
+}
+
+// postProcess turns the slave's OPOST off, and on again if it was on.
+func (p *pty) postProcess(on bool) {
+	modes, err := unix.IoctlGetTermios(p.master, unix.TCGETS)
+	if err != nil || on != p.plainOutput {
+		return
+	}
+	if on {
+		modes.Oflag |= unix.OPOST
+		p.plainOutput = false
+	} else if modes.Oflag&unix.OPOST != 0 {
+		modes.Oflag &^= unix.OPOST
+		p.plainOutput = true
+	}
+	_ = unix.IoctlSetTermios(p.master, unix.TCSETS, modes)
+}
+
+// attach carries the keyboard of the terminal fd to the command, whose group becomes the pty's foreground. modes are what
+// the terminal is to have afterwards; the monitor puts them back should this process be killed.
+func (p *pty) attach(fd int, modes *unix.Termios) {
+	p.monitor.keep(modes, p.raw(*modes))
+	_ = setModes(fd, p.raw(*modes))
+	p.postProcess(!p.shared)
+	p.monitor.front(true)
+	if p.pump == nil {
+		p.pump = &pump{from: fd, to: p.master}
+	}
+	p.pump.start()
+}
+
+// raw is what the real terminal is set to while the command has its keyboard: all is done by the pty. Where others write to it
+// too ("with-creds -- psql | tee log"), it must go on post-processing, and the pty leaves that to it.
+func (p *pty) raw(m unix.Termios) *unix.Termios {
+	r := raw(m)
+	if p.shared {
+		r.Oflag = m.Oflag
+	}
+	return r
+}
+
+// detach leaves the keyboard to others.
+func (p *pty) detach() {
+	p.pump.stop()
+	p.monitor.front(false)
+	p.postProcess(false)
+}
+
+// restored is told when the real terminal has its modes again.
+func (p *pty) restored() { p.monitor.keep(nil, nil) }
+
+// changed returns the modes the command has left its terminal in, if they are not those it found: what stty(1) sets is to last.
+func (p *pty) changed() (*unix.Termios, bool) {
+	modes, err := unix.IoctlGetTermios(p.master, unix.TCGETS)
+	if err != nil {
+		return nil, false
+	}
+	if p.plainOutput {
+		modes.Oflag |= unix.OPOST
+	}
+	return modes, *modes != p.start
+}
+
+// releaseSlave closes the command's end here, so that only those hold it who use it.
+func (p *pty) releaseSlave() {
+	if p.slave >= 0 {
+		_ = unix.Close(p.slave)
+		p.slave = -1
+	}
+}
+
+func (p *pty) close() {
+	p.releaseSlave()
+	_ = unix.Close(p.master)
+}
+
+// A pump carries what is typed to the pty. It reads only between start and stop: a process in the background that
+// reads the terminal is stopped.
+type pump struct {
+	from, to int
+	wake     int
+	done     chan struct{} // nil when it is not running
+	held     []byte        // read and not yet delivered
+}
+
+func (p *pump) start() {
+	if p.done != nil {
+		return
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return
+	}
+	p.wake, p.done = wake, make(chan struct{})
+	go p.run(p.done)
+}
+
+func (p *pump) stop() {
+	if p == nil || p.done == nil {
+		return
+	}
+	_, _ = unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	<-p.done
+	_ = unix.Close(p.wake)
+	p.done = nil
+}
+
+func (p *pump) run(done chan struct{}) {
+	defer close(done)
+	buf := make([]byte, 4096)
+	for {
+		fds := []unix.PollFd{{Fd: int32(p.from), Events: unix.POLLIN}, {Fd: int32(p.wake), Events: unix.POLLIN}}
+		if len(p.held) > 0 {
+			fds[0] = unix.PollFd{Fd: int32(p.to), Events: unix.POLLOUT}
+		}
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		if fds[1].Revents != 0 {
+			return
+		}
+		if fds[0].Revents == 0 {
+			continue
+		}
+		if len(p.held) == 0 {
+			n, err := unix.Read(p.from, buf)
+			if again(err) {
+				continue
+			}
+			if n <= 0 || err != nil { // the terminal is gone, and SIGHUP says so
+				return
+			}
+			p.held = buf[:n]
+		}
+		n, err := unix.Write(p.to, p.held)
+		if n > 0 {
+			p.held = p.held[n:]
+		} else if err != nil && !again(err) {
+			return
+		}
+	}
+}
+
+func again(err error) bool { return errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) }
