@@ -147,7 +147,7 @@ func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 		// net/http itself repeats a GET whose connection was lost, when it had been used before. A body that cannot be
 		// rewound, empty as it is, forbids that.
 		request = request.Clone(request.Context())
-		request.Body = emptyBody{}
+		request.Body, request.GetBody = emptyBody{}, nil
 	}
 	answer, err := r.next.RoundTrip(request)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // An AWS access key id is a user's name, not a secret (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html), and it
 // is what one looks for in CloudTrail.
 var public = []string{
-	"access_key", "arn", "ca_chain", "certificate", "client_id", "distinguished_names", "dn", "expiration", "expire_time",
+	"access_key", "arn", "authority_key_id", "ca_chain", "certificate", "client_id", "distinguished_names", "dn", "expiration", "expire_time",
 	"expires_at_seconds", "ip", "issuing_ca", "key_type", "last_vault_rotation", "lease_duration", "not_before", "port", "private_key_type", "public_key",
 	"rotation_period", "serial_number", "service_account_name", "service_account_namespace", "signed_key", "ssh_key_type", "token_ttl", "ttl", "username",
 }

@@ -79,7 +79,7 @@ func (s *Session) authenticate(ctx context.Context, set settings) error {
 	method, ok := loginMethods[set.Auth]
 	if !ok {
 		known := slices.Sorted(maps.Keys(loginMethods))
-		return fmt.Errorf("vault: WITH_CREDS_VAULT_AUTH is %q: write token, %s", set.Auth, strings.Join(known, " or "))
+		return fmt.Errorf("vault: WITH_CREDS_VAULT_AUTH is %q: write token, %s", set.Auth, strings.Join(known, ", "))
 	}
 	body, err := method(set)
 	if err != nil {

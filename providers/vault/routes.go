@@ -75,12 +75,10 @@ func routeOf(r providers.Request) (route, error) {
 		names = append(names, p.Key)
 		to.query.Add(p.Key, p.Value)
 	}
-	for key, values := range to.query { // one value as a string, several as a list: Vault converts each to what the field is
-		if len(values) == 1 {
-			to.body[key] = values[0]
-		} else {
-			to.body[key] = values
-		}
+	for key, values := range to.query {
+		// As a string each, which Vault converts to what the field is; a list is written with commas, for not every field that takes more than
+		// one value takes a JSON list (alt_names of pki does not).
+		to.body[key] = strings.Join(values, ",")
 	}
 	switch {
 	case to.forced:
@@ -144,7 +142,7 @@ func (to route) other() route {
 	if to.verb == get {
 		to.verb, to.body = put, map[string]any{}
 		for key, values := range to.query {
-			to.body[key] = values[0]
+			to.body[key] = strings.Join(values, ",")
 		}
 		to.query = nil
 		return to

@@ -276,6 +276,9 @@ func (s *VaultServer) Policy(name, hcl string) {
 // Token makes an orphan service token with these policies and the default one, for an hour.
 func (s *VaultServer) Token(policies ...string) string {
 	s.t.Helper()
+	if len(policies) == 0 {
+		policies = []string{"default"} // none at all would mean those of the root token
+	}
 	return s.TokenOf(&api.TokenCreateRequest{Policies: policies, TTL: "1h", NoParent: true})
 }
 

@@ -41,10 +41,6 @@ func TestVaultIssuesUsersOfPostgresThatVanishOnRevoke(t *testing.T) {
 func TestVaultOnDiskKeepsItsLeasesAcrossARestart(t *testing.T) {
 	vault, pg := harness.Vault(t, harness.VaultOnDisk()), harness.Postgres(t)
 	vault.EnablePostgres(pg)
-	lease := vault.LeaseOf(vault.Token(), "sys/internal/ui/mounts") // any answer: the server works
-	if lease == nil {
-		t.Fatal("no answer")
-	}
 	id := vault.LeaseOf(vault.RootToken, "database/creds/readonly").LeaseID
 	vault.Stop()
 	vault.Start()

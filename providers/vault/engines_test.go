@@ -1,0 +1,172 @@
+//go:build !windows
+
+package vault_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+func TestEnginesAreAskedAsTheyWantToBe(t *testing.T) {
+	w := newWorld(t)
+	s := w.withToken(w.vault.RootToken)
+
+	t.Run("kv version 2 is unwrapped, in any version", func(t *testing.T) {
+		w.vault.Mount("kv", "kv-v2")
+		eventually(t, "the store is ready", func() bool {
+			status, _ := w.vault.Raw(w.vault.RootToken, "PUT", "kv/data/app", `{"data":{"token":"first"}}`)
+			return status == 200
+		})
+		w.vault.Write("kv/data/app", map[string]any{"data": map[string]any{
+			"token": "second", "port": 5432, "on": true, "hosts": []string{"a", "b"}, "deep": map[string]any{"er": "x"}, "none": nil,
+		}})
+		c := issue(t, s, "kv/data/app")
+		for name, want := range map[string]string{
+			"token": "second", "port": "5432", "on": "true", "hosts": "a\nb", "hosts.1": "b", "deep.er": "x", "metadata.version": "2",
+		} {
+			if got := value(t, c, name); got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		}
+		if _, ok := c.Field("none"); ok {
+			t.Error("a null became a field")
+		}
+		if f, _ := c.Field("token"); !f.Secret {
+			t.Error("the token is no secret")
+		}
+		if !c.Lease.IsZero() {
+			t.Errorf("a lease where there is none: %+v", c.Lease)
+		}
+		if got := value(t, issue(t, s, "kv/data/app?version=1"), "token"); got != "first" {
+			t.Errorf("version 1 is %q", got)
+		}
+		for source, want := range map[string]string{
+			"kv/data/none":          "nothing is there",
+			"kv/app":                "kv/data/app",
+			"kv/data/app?token=new": "in place of what is there",
+		} {
+			if _, err := s.Issue(t.Context(), ask(source)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want it to say %q", source, err, want)
+			}
+		}
+		w.vault.Write("kv/delete/app", map[string]any{"versions": []int{1}})
+		if _, err := s.Issue(t.Context(), ask("kv/data/app?version=1")); err == nil || !strings.Contains(err.Error(), "was deleted at") {
+			t.Errorf("a deleted version: %v", err)
+		}
+	})
+
+	t.Run("kv version 1", func(t *testing.T) {
+		w.vault.Mount("old", "kv")
+		w.vault.Write("old/app", map[string]any{"token": "t", "ttl": "1h"})
+		c := issue(t, s, "old/app")
+		if value(t, c, "token") != "t" || !c.Lease.IsZero() || !c.Lease.Expires.IsZero() {
+			t.Errorf("%v with lease %+v", c, c.Lease)
+		}
+		if _, err := s.Issue(t.Context(), ask("old/app?x=1")); err == nil {
+			t.Error("a parameter would have been written in place of the secret")
+		}
+		if value(t, issue(t, s, "old/app"), "token") != "t" {
+			t.Error("the secret was overwritten")
+		}
+	})
+
+	t.Run("pki", func(t *testing.T) {
+		w.vault.Mount("pki", "pki")
+		w.vault.Write("pki/root/generate/internal", map[string]any{"common_name": "ca.test", "ttl": "24h"})
+		w.vault.Write("pki/roles/web", map[string]any{"allow_any_name": true, "max_ttl": "1h", "key_type": "ec", "key_bits": 256})
+		c := issue(t, s, "pki/issue/web?common_name=ci.example.com&ttl=30m&alt_names=a.example.com&alt_names=b.example.com")
+		pair, err := tls.X509KeyPair([]byte(value(t, c, "certificate")), []byte(value(t, c, "private_key")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pair.Leaf.DNSNames; len(got) != 3 {
+			t.Errorf("the certificate is for %q", got)
+		}
+		if left := time.Until(c.Lease.Expires); !c.Lease.IsZero() || left < 29*time.Minute || left > 31*time.Minute {
+			t.Errorf("the certificate is said to end in %v", left)
+		}
+		for _, f := range c.Fields {
+			if secret := f.Name == "private_key"; f.Secret != secret {
+				t.Errorf("field %s: secret is %v", f.Name, f.Secret)
+			}
+		}
+	})
+
+	t.Run("ssh certificates, with a key made here", func(t *testing.T) {
+		w.vault.Mount("ssh", "ssh")
+		w.vault.Write("ssh/config/ca", map[string]any{"generate_signing_key": true})
+		w.vault.Write("ssh/roles/ci", map[string]any{
+			"key_type": "ca", "allow_user_certificates": true, "allowed_users": "*", "default_user": "deploy", "ttl": "10m", "allow_user_key_ids": true,
+		})
+		c := issue(t, s, "ssh/sign/ci?public_key=generate")
+		signer, err := ssh.ParsePrivateKey([]byte(value(t, c, "private_key")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(value(t, c, "signed_key")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ssh.NewCertSigner(public.(*ssh.Certificate), signer); err != nil {
+			t.Errorf("the certificate is not for the key: %v", err)
+		}
+		if f, _ := c.Field("private_key"); !f.Secret {
+			t.Error("the private key is no secret")
+		}
+		w.vault.Write("ssh/roles/otp", map[string]any{"key_type": "otp", "default_user": "deploy", "cidr_list": "127.0.0.0/8"})
+		otp := issue(t, s, "ssh/creds/otp?ip=127.0.0.1")
+		if f, _ := otp.Field("key"); !f.Secret || f.Value == "" {
+			t.Errorf("the one-time password is %+v", f)
+		}
+		revoke(t, s, otp.Lease, providers.Proven)
+		issued := issue(t, s, "ssh/issue/ci")
+		if value(t, issued, "private_key") == "" {
+			t.Error("no private key")
+		}
+	})
+
+	t.Run("transit, which is written to without parameters", func(t *testing.T) {
+		w.vault.Mount("transit", "transit")
+		w.vault.Write("transit/keys/k", nil)
+		if c := issue(t, s, "transit/datakey/plaintext/k"); value(t, c, "plaintext") == "" {
+			t.Error("no key")
+		}
+		// One that is not in the table: the first way is turned away, the second is not.
+		before := w.requests.Load()
+		issue(t, s, "transit/random/32")
+		if n := w.requests.Load() - before; n != 2 {
+			t.Errorf("%d round trips", n)
+		}
+		c := issue(t, s, "transit/encrypt/k?_method=post&plaintext=aGVsbG8=")
+		if !strings.HasPrefix(value(t, c, "ciphertext"), "vault:v1:") {
+			t.Errorf("%v", c)
+		}
+	})
+
+	t.Run("what issues nothing is an error", func(t *testing.T) {
+		for source, want := range map[string]string{
+			"nowhere/creds/x":                        "is the engine mounted at this path",
+			"pki/roles/web?_method=post&max_ttl=1h":  "",
+			"kv/metadata/none":                       "nothing is there",
+			"transit/keys/k?_method=get&nonsense=1":  "",
+			"pki/issue/web?common_name=":             "",
+			"ssh/sign/ci?public_key=not+a+key":       "",
+			"pki/issue/none?common_name=example.com": "unknown role",
+		} {
+			c, err := s.Issue(t.Context(), ask(source))
+			switch {
+			case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+				t.Errorf("%s: %v, %v, want it to say %q", source, c, err, want)
+			case err != nil && !errors.Is(err, providers.ErrRefused):
+				t.Errorf("%s: %v is not a refusal", source, err)
+			}
+		}
+	})
+}

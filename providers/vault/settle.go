@@ -1,0 +1,107 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// settling is how long another process's requests are waited for when there is no telling whether they were answered: cut connections end them
+	// within milliseconds, but a proxy may keep its own to Vault open, and not every engine listens.
+	settling = 5 * time.Second
+	// settlingInSight is how long it may take where the answer is seen. An engine may be slow, and PostgreSQL's makes users one after another.
+	settlingInSight = 30 * time.Second
+)
+
+// Inherit takes duplicates of the connections of the process before this one, as OnConnect gave them there. While they are open Vault goes on with what
+// was in flight, and Settle sees when it is answered. The session closes them.
+func (s *Session) Inherit(conns []*os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range conns {
+		if c, err := net.FileConn(f); err == nil {
+			s.held = append(s.held, c)
+		}
+		f.Close()
+	}
+}
+
+// Settle waits until as many requests of another process as it says are answered, so that what they created hangs on the session's own token; for that
+// time it first sees to it that the token does not live on. With a borrowed token there is nothing to wait for: nobody can find what those
+// requests created.
+//
+// How it knows depends on what it inherited. Over plain HTTP it asks one more thing on each connection, and asks for it to be closed then: requests on a
+// connection are answered in turn. Over TLS it cannot, for the keys died with the process: there, and where it inherited nothing, it waits five seconds.
+// Inherited connections serve their other purpose over TLS too: Vault does not break off what it is doing.
+func (s *Session) Settle(ctx context.Context, requests int) error {
+	s.mu.Lock()
+	held := s.held
+	s.held = nil
+	s.mu.Unlock()
+	defer func() {
+		for _, c := range held {
+			c.Close()
+		}
+	}()
+	own := s.Own()
+	if own == nil || requests <= 0 {
+		return nil
+	}
+	inSight := s.inSight(held)
+	bound := settling
+	if inSight {
+		bound = settlingInSight
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	cut := make(chan struct{})
+	go func() {
+		defer close(cut)
+		if own.Renewable {
+			_, _ = s.Renew(ctx, *own, bound+settling) // for the case that this process dies too; if it fails, the token has the end it had
+		}
+	}()
+	if inSight {
+		s.outlive(ctx, held)
+	} else {
+		<-ctx.Done()
+	}
+	<-cut
+	return nil
+}
+
+// inSight says whether the connections were spoken to in plain HTTP/1.1 and lead to Vault, or to what speaks for it, directly.
+func (s *Session) inSight(held []net.Conn) bool {
+	conn := s.client.conn
+	return len(held) > 0 && !strings.HasPrefix(conn.Address, "https:") && conn.Proxy == "" && conn.HTTPProxy == ""
+}
+
+// outlive returns when each of the connections has been closed by the server, which it is once all that was asked on it is answered, or when ctx is done.
+func (s *Session) outlive(ctx context.Context, held []net.Conn) {
+	host := "localhost"
+	if u, err := url.Parse(s.client.conn.Address); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	var all sync.WaitGroup
+	for _, c := range held {
+		all.Go(func() {
+			deadline, _ := ctx.Deadline()
+			_ = c.SetDeadline(deadline)
+			defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+			_, err := fmt.Fprintf(c, "GET /v1/sys/health HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return
+			}
+			_, _ = io.Copy(io.Discard, c)
+		})
+	}
+	all.Wait()
+}
