@@ -234,8 +234,10 @@ func (s Settings) Get(name string) string {
 	if s.Lookup == nil {
 		return ""
 	}
-	v, _ := s.Lookup(name)
-	return v
+	if v, ok := s.Lookup(name); ok {
+		return v
+	}
+	return ""
 }
 
 // Intending calls Intend where there is one.
