@@ -39,12 +39,23 @@ func appendForms(forms []string, value string) []string {
 	text := strings.Join(lines, "\n")
 	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n", r) })
 	forms = append(forms, value, strings.Join(words, " "))
-	forms = appendWhole(forms, text)
-	if len(lines) == 1 {
-		return forms
+	forms = appendEscapes(forms, text)
+	forms = appendBase64(forms, text)
+	forms = appendHex(forms, text)
+	if utf8.ValidString(text) {
+		forms = append(forms, utf16LE(text))
 	}
-	forms = appendEscapes(forms, strings.Join(lines, "\r\n"))
+	if len(lines) > 1 {
+		forms = appendLines(forms, lines)
+		// Pieces of the armour's base64 would be found in that of every certificate.
+		text = strings.Join(slices.DeleteFunc(lines, isArmour), "\n")
+	}
+	return appendWrappedBase64(forms, text)
+}
+
+func appendLines(forms, lines []string) []string {
 	forms = append(forms, strings.Join(lines, ""))
+	forms = appendEscapes(forms, strings.Join(lines, "\r\n"))
 	for _, l := range lines {
 		if l = strings.TrimSpace(l); isWorthMasking(l) {
 			forms = appendEscapes(forms, l)
@@ -54,22 +65,16 @@ func appendForms(forms []string, value string) []string {
 	return forms
 }
 
-func appendWhole(forms []string, text string) []string {
-	forms = appendEscapes(forms, text)
-	forms = appendBase64(forms, text)
-	forms = appendWrappedBase64(forms, text)
-	forms = appendHex(forms, text)
-	if utf8.ValidString(text) {
-		forms = append(forms, utf16LE(text))
-	}
-	return forms
-}
-
 // isWorthMasking reports whether a line of a value is masked where it stands alone.
 func isWorthMasking(line string) bool {
-	armour := strings.HasPrefix(line, "-----BEGIN ") || strings.HasPrefix(line, "-----END ")
 	// A line of one character over and over is a ruler.
-	return len(line) >= MinLength && !armour && strings.Trim(line, line[:1]) != ""
+	return len(line) >= MinLength && !isArmour(line) && strings.Trim(line, line[:1]) != ""
+}
+
+// isArmour reports whether a line is the first or the last one of PEM (RFC 7468).
+func isArmour(line string) bool {
+	line = strings.TrimSpace(line)
+	return strings.HasPrefix(line, "-----BEGIN ") || strings.HasPrefix(line, "-----END ")
 }
 
 // hexColumns is where xxd -p ends a line.

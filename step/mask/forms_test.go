@@ -148,15 +148,15 @@ var toolCases = []struct {
 	{"python3", `print(b.hex()); print(b.hex().upper())`, `S\nS\n`, ""},
 	{"python3", `print(base64.b64encode(b).decode())`, `S\n`, ""},
 	{"python3", `print(base64.urlsafe_b64encode(b).decode())`, `S\n`, ""},
-	{"python3", `print(base64.encodebytes(b).decode(), end='')`, `(S\n)+`, ""},
+	{"python3", `print(base64.encodebytes(b).decode(), end='')`, `(S\n)+`, lines},
 	{"python3", `sys.stdout.buffer.write(b.decode('utf-8', 'ignore').encode('utf-16-le'))`, `S`, invalid},
 
-	{"openssl", `base64`, `(S\n)+`, ""},
+	{"openssl", `base64`, `(S\n)+`, lines},
 	{"openssl", `base64 -A`, `S`, ""},
-	{"base64", ``, `(S\n)+`, ""},
+	{"base64", ``, `(S\n)+`, lines},
 	{"base64", `-w0`, `S`, ""},
-	{"base64", `-w64`, `(S\n)+`, ""},
-	{"base64", `-w76`, `(S\n)+`, ""},
+	{"base64", `-w64`, `(S\n)+`, lines},
+	{"base64", `-w76`, `(S\n)+`, lines},
 	{"xxd", `-p`, `(S\n)+`, ""},
 	{"xxd", `-p -u -c 10000`, `S\n`, ""},
 
@@ -321,6 +321,29 @@ func TestWrappedBase64IsMaskedWhereverItsLinesEnd(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The armour is left to be seen, and not looked for: other keys and certificates have the same.
+func TestWrappedBase64OfAKeyShowsItsArmourAlone(t *testing.T) {
+	all := samples()
+	key := all[len(all)-1].value
+	m := New(Options{Marker: masked})
+	m.Add(key)
+	for _, columns := range []int{64, 76} {
+		for before := range 80 {
+			prefix := strings.Repeat("\xff", before)
+			got := m.mask(t, wrap(base64.StdEncoding.EncodeToString([]byte(prefix+key)), columns, "\n"))
+			left := strings.NewReplacer("\n", "", masked, "").Replace(got)
+			armour := len("-----BEGIN PRIVATE KEY-----\n" + "\n-----END PRIVATE KEY-----")
+			if most := (before+armour)*4/3 + 8; len(left) > most {
+				t.Errorf("%d bytes before, %d columns: %d characters are left, armour makes up %d:\n%s", before, columns, len(left), most, got)
+			}
+		}
+	}
+	other := base64.StdEncoding.EncodeToString([]byte("-----BEGIN CERTIFICATE-----\n" + random(64, alphanumeric) + "\n-----END CERTIFICATE-----\n"))
+	if got := m.mask(t, other); got != other {
+		t.Errorf("a certificate became %s", got)
 	}
 }
 
