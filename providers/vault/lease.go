@@ -23,7 +23,7 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 		return l, providers.Refused(errors.New("vault: a batch token cannot be renewed"))
 	}
 	sent := time.Now()
-	answer, err := s.client.call(ctx, once, put, to, nil, body)
+	answer, err := s.lifecycle(ctx, to, body)
 	if err != nil {
 		f := err
 		if meansOf(err) == gone || meansOf(err) == ended {
@@ -50,6 +50,20 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 		return l, nil
 	}
 	return s.withinToken(l), nil
+}
+
+// lifecycle makes one attempt at a request to Vault itself. It has each of these paths and speaks JSON there: an answer that says otherwise is that of something
+// in between, an ingress that is starting for one, and passes.
+func (s *Session) lifecycle(ctx context.Context, path string, body any) (result, error) {
+	answer, err := s.client.call(ctx, once, put, path, nil, body)
+	var f *failure
+	if errors.As(err, &f) {
+		switch f.meaning {
+		case missing, unsupported, unintelligible:
+			f.meaning = passing
+		}
+	}
+	return answer, err
 }
 
 // ttl is what the answer to a renewal says is left.
@@ -81,13 +95,13 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 
 func (s *Session) revoke(ctx context.Context, l providers.Lease) (providers.Proof, error) {
 	if s.maySync(l) {
-		answer, err := s.client.call(ctx, once, put, "sys/leases/revoke", nil, map[string]any{"lease_id": l.ID, "sync": true})
+		answer, err := s.lifecycle(ctx, "sys/leases/revoke", map[string]any{"lease_id": l.ID, "sync": true})
 		switch meansOf(err) {
 		case "":
-			if answer.status == http.StatusAccepted { // a server that does not know the word sync
-				return s.watch(ctx, l)
+			if answer.status == http.StatusNoContent { // handleRevoke in vault/logical_system.go: it has been done
+				return providers.Proven, nil
 			}
-			return providers.Proven, nil
+			return s.watch(ctx, l) // a server that does not know the word sync, and has only promised
 		case gone:
 			return providers.Proven, nil
 		case dead:
@@ -108,7 +122,7 @@ func (s *Session) diedWithToken() providers.Proof { return providers.Accepted }
 // shorten is the proof that needs nothing but the default policy; it takes a second and a bit.
 func (s *Session) shorten(ctx context.Context, l providers.Lease) (providers.Proof, error) {
 	sent := time.Now()
-	answer, err := s.client.call(ctx, once, put, "sys/leases/renew", nil, map[string]any{"lease_id": l.ID, "increment": 1})
+	answer, err := s.lifecycle(ctx, "sys/leases/renew", map[string]any{"lease_id": l.ID, "increment": 1})
 	switch meansOf(err) {
 	case "":
 		ttl, _, _ := answer.ttl()
@@ -133,7 +147,7 @@ func (s *Session) shorten(ctx context.Context, l providers.Lease) (providers.Pro
 // watch looks an ended lease up until it is gone.
 func (s *Session) watch(ctx context.Context, l providers.Lease) (providers.Proof, error) {
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
-		_, err := s.client.call(ctx, once, put, "sys/leases/lookup", nil, map[string]any{"lease_id": l.ID})
+		_, err := s.lifecycle(ctx, "sys/leases/lookup", map[string]any{"lease_id": l.ID})
 		switch meansOf(err) {
 		case "":
 		case gone:
@@ -180,7 +194,7 @@ func (s *Session) noSync(l providers.Lease) {
 // end in a second.
 func (s *Session) Defer(ctx context.Context, l providers.Lease) (providers.Proof, error) {
 	if s.maySync(l) {
-		_, err := s.client.call(ctx, once, put, "sys/leases/revoke", nil, map[string]any{"lease_id": l.ID, "sync": false})
+		_, err := s.lifecycle(ctx, "sys/leases/revoke", map[string]any{"lease_id": l.ID, "sync": false})
 		switch meansOf(err) {
 		case "":
 			return providers.Accepted, nil
@@ -194,7 +208,7 @@ func (s *Session) Defer(ctx context.Context, l providers.Lease) (providers.Proof
 			return providers.Failed, s.explain(err, "handing over", l.ID, "")
 		}
 	}
-	_, err := s.client.call(ctx, once, put, "sys/leases/renew", nil, map[string]any{"lease_id": l.ID, "increment": 1})
+	_, err := s.lifecycle(ctx, "sys/leases/renew", map[string]any{"lease_id": l.ID, "increment": 1})
 	switch meansOf(err) {
 	case "", ended:
 		return providers.Accepted, nil

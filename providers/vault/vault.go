@@ -76,7 +76,8 @@ type Session struct {
 	held      []net.Conn       // of the process before this one
 }
 
-// Open reads the settings, finds a token or logs in, and makes no other round trip.
+// Open reads the settings, finds a token or logs in, and makes no other round trip. A login whose answer is lost leaves a token for the TTL that its
+// role gives, but nobody knows it and nothing hangs on it.
 func (Provider) Open(ctx context.Context, run providers.Settings) (providers.Session, error) {
 	set, err := readSettings(ctx, run)
 	if err != nil {
