@@ -32,7 +32,7 @@ type Revoker struct {
 }
 
 // Everything revokes all that the book holds, in parallel, each lease by itself with attempts of its own, then closes each
-// session once its leases are seen to: one bad database must not hold up the others. Attempts are repeated with backoff until
+// session once its leases are seen to and requests without an answer are settled: one bad database must not hold up the others. Attempts are repeated with backoff until
 // ctx is done; then what is left is handed to the server's own queue where it has one. The outcomes are by Lease.Key; those of
 // sessions' own logins likewise.
 //
@@ -55,12 +55,12 @@ func (r Revoker) Session(ctx context.Context, s *Session) map[string]Outcome {
 }
 
 func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
+	var wg sync.WaitGroup
 	if n := r.Book.unanswered(s); n > 0 {
 		if settler, ok := s.Session.(providers.Settler); ok {
-			settler.Settle(ctx, n) // what it cannot do, the login's own end does
+			wg.Go(func() { settler.Settle(ctx, n) }) // what it cannot do, the login's own end does
 		}
 	}
-	var wg sync.WaitGroup
 	for _, l := range r.Book.Held(s) {
 		wg.Go(func() { all.note(l, r.One(ctx, s, l)) })
 	}
