@@ -18,7 +18,7 @@ type pty struct {
 	monitor       *monitor
 	start         unix.Termios // the slave's modes before the command
 	shared        bool         // others write to the real terminal while the command has its keyboard
-	plainOutput   bool         // output post-processing is off here, since the real terminal's is on
+	sinks         []*sink      // what writes to the real terminal
 	pump          *pump
 }
 
@@ -53,8 +53,7 @@ func openSlave(master int) (int, error) {
 	return unix.Open(fmt.Sprintf("/dev/pts/%d", n), flags, 0)
 }
 
-// newPty makes a pty that looks like the given terminal. While the real terminal post-processes output ("\n" to "\r\n"), this one
-// does not.
+// newPty makes a pty that looks like the given terminal.
 func newPty(like int) (*pty, error) {
 	master, slave, err := openPty()
 	if err != nil {
@@ -68,7 +67,6 @@ func newPty(like int) (*pty, error) {
 	if modes, err := unix.IoctlGetTermios(slave, unix.TCGETS); err == nil {
 		p.start = *modes
 	}
-	p.postProcess(false)
 	return p, nil
 }
 
@@ -79,28 +77,12 @@ func (p *pty) resize(like int) {
 	}
 }
 
-// postProcess turns the slave's OPOST off, and on again if it was on.
-func (p *pty) postProcess(on bool) {
-	modes, err := unix.IoctlGetTermios(p.master, unix.TCGETS)
-	if err != nil || on != p.plainOutput {
-		return
-	}
-	if on {
-		modes.Oflag |= unix.OPOST
-		p.plainOutput = false
-	} else if modes.Oflag&unix.OPOST != 0 {
-		modes.Oflag &^= unix.OPOST
-		p.plainOutput = true
-	}
-	_ = unix.IoctlSetTermios(p.master, unix.TCSETS, modes)
-}
-
 // attach carries the keyboard of the terminal fd to the command, whose group becomes the pty's foreground. modes are what
 // the terminal is to have afterwards; the monitor puts them back should this process be killed.
 func (p *pty) attach(fd int, modes *unix.Termios) {
 	p.monitor.keep(modes, p.raw(*modes))
 	_ = setModes(fd, p.raw(*modes))
-	p.postProcess(!p.shared)
+	p.lineEnds(p.shared)
 	p.monitor.front(true)
 	if p.pump == nil {
 		p.pump = &pump{from: fd, to: p.master}
@@ -118,11 +100,19 @@ func (p *pty) raw(m unix.Termios) *unix.Termios {
 	return r
 }
 
+// lineEnds says whether the real terminal turns "\n" into "\r\n" now. The pty has done so already, which is undone then. (Turning
+// it off in the pty would be seen by the command, which saves its terminal's modes and puts them back when it likes.)
+func (p *pty) lineEnds(really bool) {
+	for _, s := range p.sinks {
+		s.undo.Store(really)
+	}
+}
+
 // detach leaves the keyboard to others.
 func (p *pty) detach() {
 	p.pump.stop()
 	p.monitor.front(false)
-	p.postProcess(false)
+	p.lineEnds(true)
 }
 
 // restored is told when the real terminal has its modes again.
@@ -133,9 +123,6 @@ func (p *pty) changed() (*unix.Termios, bool) {
 	modes, err := unix.IoctlGetTermios(p.master, unix.TCGETS)
 	if err != nil {
 		return nil, false
-	}
-	if p.plainOutput {
-		modes.Oflag |= unix.OPOST
 	}
 	return modes, *modes != p.start
 }

@@ -21,7 +21,6 @@ import (
 type screen struct {
 	t    *testing.T
 	file *os.File
-	pid  int // the shell
 
 	mu   sync.Mutex
 	text strings.Builder
@@ -52,6 +51,14 @@ func newScreen(t *testing.T, w wrapping) *screen {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := watch(t, cmd, f)
+	s.expect(prompt)
+	return s
+}
+
+// watch reads what a terminal shows.
+func watch(t *testing.T, cmd *exec.Cmd, f *os.File) *screen {
+	t.Helper()
 	// A file of the runtime's poller, so that closing it hangs up although somebody reads it.
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -61,12 +68,11 @@ func newScreen(t *testing.T, w wrapping) *screen {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)
 	}
-	f = os.NewFile(uintptr(fd), "terminal")
-	s := &screen{t: t, file: f, pid: cmd.Process.Pid}
+	s := &screen{t: t, file: os.NewFile(uintptr(fd), "terminal")}
 	go func() {
 		buf := make([]byte, 4096)
 		for {
-			n, err := f.Read(buf)
+			n, err := s.file.Read(buf)
 			s.mu.Lock()
 			s.text.Write(buf[:n])
 			s.mu.Unlock()
@@ -76,14 +82,13 @@ func newScreen(t *testing.T, w wrapping) *screen {
 		}
 	}()
 	t.Cleanup(func() {
-		f.Close() // hangs up
+		s.file.Close() // hangs up
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if t.Failed() {
 			t.Logf("the terminal showed:\n%q", s.all())
 		}
 	})
-	s.expect(prompt)
 	return s
 }
 

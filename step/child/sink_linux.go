@@ -1,9 +1,11 @@
 package child
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +18,8 @@ type sink struct {
 	file *os.File // kept, so that the descriptor stays open
 	fd   int
 	pipe bool // poll(2) can tell when nobody reads any more what is written
+
+	undo atomic.Bool // "\r\n" is written as "\n": the terminal behind makes it what it was
 
 	mu  sync.Mutex
 	err error // the first error; nothing is written after it
@@ -42,6 +46,10 @@ func (s *sink) Write(p []byte) (int, error) {
 	if err := s.failure(); err != nil {
 		return 0, err
 	}
+	whole := len(p)
+	if s.undo.Load() {
+		p = bytes.ReplaceAll(p, []byte("\r\n"), []byte("\n"))
+	}
 	done := 0
 	for done < len(p) {
 		n, err := unix.Write(s.fd, p[done:])
@@ -56,7 +64,7 @@ func (s *sink) Write(p []byte) (int, error) {
 			return done, err
 		}
 	}
-	return done, nil
+	return whole, nil
 }
 
 func (s *sink) failure() error {

@@ -109,7 +109,7 @@ func (c *Child) spawnInSession(path string, fds [3]int, front bool) (err error) 
 	o := order{Path: path, Argv: c.o.Argv, Env: c.o.Env, Dir: c.o.Dir, Front: front}
 	if front { // before the command can ask the terminal anything
 		o.Modes, o.Raw = c.term.prepare()
-		p.postProcess(!p.shared)
+		p.lineEnds(p.shared)
 	}
 	c.pid, err = p.monitor.start(o, fds, c.term.fd)
 	p.releaseSlave()
@@ -226,6 +226,8 @@ func (c *Child) copyPty(made *pty, i int, f *os.File) error {
 		return err
 	}
 	s.tty = true
+	s.sink.undo.Store(true)
+	made.sinks = append(made.sinks, s.sink)
 	c.streams = append(c.streams, s)
 	return nil
 }

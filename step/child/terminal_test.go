@@ -5,6 +5,7 @@ package child
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -387,5 +388,73 @@ func TestOutputOnAnotherTerminalLooksLikeOne(t *testing.T) {
 	n, _ := master.Read(buf)
 	if got := string(buf[:n]); !regexp.MustCompile(`^12 34\r\n\*\*\*\r\n$`).MatchString(got) {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestModesThatAreSavedBeforeTheTerminalIsGivenAreTheRealOnes(t *testing.T) {
+	// vim in a pipeline saves them, asks for the terminal, and puts back what it saved.
+	withAndWithoutMask(t, func(t *testing.T, mask string) {
+		s := newScreen(t, wrapping{Mask: mask})
+		plain := s.command("stty -a")
+		s.command(`true | w sh -c 'm=$(stty -g < /dev/tty); stty raw -echo < /dev/tty; stty $m < /dev/tty; printf "%s\n" "$m"'`)
+		if got := s.command("stty -a"); got != plain {
+			t.Errorf("before %q, after %q", plain, got)
+		}
+	})
+}
+
+// alone starts a wrapper as the leader of a session on a terminal, as the first process of a container with one.
+func alone(t *testing.T, w wrapping, before []string, argv ...string) *screen {
+	t.Helper()
+	cmd := wrapped(t, w, argv...)
+	if len(before) > 0 {
+		needs(t, before[0])
+		cmd = exec.Command(before[0], append(before[1:], cmd.Args...)...)
+	}
+	cmd.SysProcAttr = nil // pty.Start sets it
+	f, err := outer.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return watch(t, cmd, f)
+}
+
+func TestCtrlZIsIgnoredWhereNobodyCouldContinueTheCommand(t *testing.T) {
+	withAndWithoutMask(t, func(t *testing.T, mask string) {
+		for name, before := range map[string][]string{
+			"leader of its session":    nil,
+			"and init, in a container": {"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				if before != nil && os.Getuid() != 0 {
+					t.Skip("only root may make a namespace")
+				}
+				s := alone(t, wrapping{Mask: mask}, before, "sh", "-c", "echo rea''dy; cat; echo ended")
+				s.expect("ready\r\n")
+				s.send("one\n")
+				s.expect("one\r\none\r\n")
+				s.send("\x1a")
+				time.Sleep(300 * time.Millisecond)
+				s.send("two\n")
+				s.expect("two\r\n")
+				s.expect("two\r\n")
+				s.send("\x04")
+				s.expect("ended\r\n")
+			})
+		}
+	})
+}
+
+func TestAsInitOfAContainerOrphansAreReapedAndTheCodeIsKept(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may make a namespace")
+	}
+	needs(t, "unshare")
+	cmd := wrapped(t, wrapping{Mask: "x"}, "sh", "-c", `test $PPID = 1 || echo the wrapper is not init; for i in 1 2 3; do (setsid true &); done; sleep 0.3; ps -eo stat= | grep Z; (setsid sleep 60 &); kill -9 $$`)
+	cmd.Args = append([]string{"unshare", "--pid", "--fork", "--mount-proc"}, cmd.Args...)
+	cmd.Path, _ = exec.LookPath("unshare")
+	code, out, errs := run(t, cmd)
+	if code != 137 || out != "" {
+		t.Errorf("exit %d %q %q", code, out, errs)
 	}
 }
