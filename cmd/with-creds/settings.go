@@ -19,26 +19,26 @@ import (
 // Field types: bool, string, time.Duration and []string (names separated by commas; the flag may be repeated).
 type settings struct {
 	Specs           string        `env:"WITH_CREDS" flag:"credential,c" usage:"issue what SPEC says; repeatable" arg:"SPEC" multi:"lines"`
-	Config          string        `env:"WITH_CREDS_CONFIG" flag:"config" usage:"read settings and specs from this dotenv file" arg:"FILE"`
-	Leash           time.Duration `env:"WITH_CREDS_LEASH, default=5m" flag:"leash" usage:"leave nothing with more life than this while running; 0: no leash" arg:"DURATION"`
+	Config          string        `env:"WITH_CREDS_CONFIG" flag:"config" usage:"read settings and specs from the dotenv FILE" arg:"FILE"`
+	Leash           time.Duration `env:"WITH_CREDS_LEASH, default=5m" flag:"leash" usage:"leave nothing with more life than DURATION while running; 0: no leash" arg:"DURATION"`
 	EnvFile         string        `env:"WITH_CREDS_ENV_FILE" flag:"env-file" usage:"write the variables to PATH (auto: a private place) instead of the environment" arg:"PATH"`
-	Mask            string        `env:"WITH_CREDS_MASK, default=on" flag:"mask" usage:"mask secrets in the command's output: on or off" arg:"on|off"`
-	MaskEnv         []string      `env:"WITH_CREDS_MASK_ENV" flag:"mask-env" usage:"also mask the value of this variable; repeatable" arg:"NAME"`
-	OnExpiry        string        `env:"WITH_CREDS_ON_EXPIRY, default=warn" flag:"on-expiry" usage:"when a credential held in a variable cannot be extended: warn or kill" arg:"warn|kill"`
+	Mask            string        `env:"WITH_CREDS_MASK, default=on" flag:"mask" usage:"on|off: mask secrets in the command's output" arg:"on|off"`
+	MaskEnv         []string      `env:"WITH_CREDS_MASK_ENV" flag:"mask-env" usage:"mask the value of the variable NAME too; repeatable" arg:"NAME"`
+	OnExpiry        string        `env:"WITH_CREDS_ON_EXPIRY, default=warn" flag:"on-expiry" usage:"warn|kill when a credential held in a variable cannot be extended" arg:"warn|kill"`
 	OnRotate        string        `env:"WITH_CREDS_ON_ROTATE" flag:"on-rotate" usage:"send SIGNAL to the command after its files were rewritten" arg:"SIGNAL"`
-	Grace           time.Duration `env:"WITH_CREDS_GRACE, default=10s" flag:"grace" usage:"from the first termination signal, or the command's end for its orphans, to SIGKILL" arg:"DURATION"`
-	RevokeTimeout   time.Duration `env:"WITH_CREDS_REVOKE_TIMEOUT, default=30s" flag:"revoke-timeout" usage:"how long revocation is retried before the guard goes on with it" arg:"DURATION"`
-	RevokeFailure   string        `env:"WITH_CREDS_REVOKE_FAILURE, default=fail" flag:"revoke-failure" usage:"exit 125 when the command succeeded and revocation is not proven, or only warn" arg:"fail|warn"`
+	Grace           time.Duration `env:"WITH_CREDS_GRACE, default=10s" flag:"grace" usage:"DURATION from the first termination signal, or the command's end for its orphans, to SIGKILL" arg:"DURATION"`
+	RevokeTimeout   time.Duration `env:"WITH_CREDS_REVOKE_TIMEOUT, default=30s" flag:"revoke-timeout" usage:"retry revocation for DURATION before the guard goes on with it" arg:"DURATION"`
+	RevokeFailure   string        `env:"WITH_CREDS_REVOKE_FAILURE, default=fail" flag:"revoke-failure" usage:"fail|warn: exit 125 when the command succeeded and revocation is not proven, or only warn" arg:"fail|warn"`
 	Receipt         string        `env:"WITH_CREDS_RECEIPT" flag:"receipt" usage:"write the JSON account of the run to FILE" arg:"FILE"`
-	AllowEnv        []string      `env:"WITH_CREDS_ALLOW_ENV" flag:"allow-env" usage:"allow binding a variable that changes how programs load code; repeatable" arg:"NAME"`
-	PassEnv         []string      `env:"WITH_CREDS_PASS_ENV" flag:"pass-env" usage:"let the command inherit this secret of with-creds' own; repeatable" arg:"NAME"`
-	VaultAuth       string        `env:"WITH_CREDS_VAULT_AUTH" flag:"vault-auth" usage:"how to log in to Vault: token, approle, jwt or kubernetes (default token)" arg:"METHOD"`
-	VaultRole       string        `env:"WITH_CREDS_VAULT_ROLE" flag:"vault-role" usage:"the role to log in to Vault as" arg:"NAME"`
-	VaultMount      string        `env:"WITH_CREDS_VAULT_MOUNT" flag:"vault-mount" usage:"where Vault's auth method is mounted, when not at its own name" arg:"PATH"`
+	AllowEnv        []string      `env:"WITH_CREDS_ALLOW_ENV" flag:"allow-env" usage:"allow binding NAME although it changes how programs load code; repeatable" arg:"NAME"`
+	PassEnv         []string      `env:"WITH_CREDS_PASS_ENV" flag:"pass-env" usage:"let the command inherit NAME, a secret of with-creds' own; repeatable" arg:"NAME"`
+	VaultAuth       string        `env:"WITH_CREDS_VAULT_AUTH" flag:"vault-auth" usage:"log in to Vault by METHOD: token, approle, jwt or kubernetes (default token)" arg:"METHOD"`
+	VaultRole       string        `env:"WITH_CREDS_VAULT_ROLE" flag:"vault-role" usage:"log in to Vault as the role NAME" arg:"NAME"`
+	VaultMount      string        `env:"WITH_CREDS_VAULT_MOUNT" flag:"vault-mount" usage:"PATH of Vault's auth method, when it is not mounted at its own name" arg:"PATH"`
 	VaultChildToken bool          `env:"WITH_CREDS_VAULT_CHILD_TOKEN" flag:"vault-child-token" usage:"make a token of the run's own from the one at hand (one more round trip)"`
 	Quiet           bool          `env:"WITH_CREDS_QUIET" flag:"quiet" usage:"no line when credentials are issued and revoked"`
 	Verbose         bool          `env:"WITH_CREDS_VERBOSE" flag:"verbose" usage:"say what is done, step by step"`
-	LogFormat       string        `env:"WITH_CREDS_LOG_FORMAT, default=text" flag:"log-format" usage:"with-creds' own lines on stderr as text or json" arg:"text|json"`
+	LogFormat       string        `env:"WITH_CREDS_LOG_FORMAT, default=text" flag:"log-format" usage:"with-creds' own lines on stderr as text|json" arg:"text|json"`
 }
 
 // secretNames are settings of with-creds that have no flag because a flag is visible in ps. They are read by the providers.
@@ -99,11 +99,11 @@ func flags() []cli.Flag {
 			aliases = []string{f.alias}
 		}
 		if arg := f.Tag.Get("arg"); arg != "" {
-			usage = "`" + arg + "` " + usage
+			usage = strings.Replace(usage, arg, "`"+arg+"`", 1) // the library's mark of a placeholder
 		}
 		switch {
 		case f.Type.Kind() == reflect.Bool:
-			all = append(all, &cli.BoolFlag{Name: f.flag, Aliases: aliases, Usage: usage})
+			all = append(all, &cli.BoolFlag{Name: f.flag, Aliases: aliases, Usage: usage, DisableDefaultText: true})
 		case f.repeats():
 			all = append(all, &cli.StringSliceFlag{Name: f.flag, Aliases: aliases, Usage: usage})
 		default:
