@@ -42,39 +42,41 @@ func (r *run) values() []bind.Value {
 
 // maskSecrets makes every secret known to the masker, and to the CI's own.
 func (r *run) maskSecrets() {
-	if !r.Mask {
-		return
-	}
-	for _, c := range r.issued {
-		r.mask(c)
-	}
-	for _, w := range r.masker.Add(r.MaskNow...) {
-		r.Log.Warn("--mask-env: %s", w)
+	r.mask(r.issued...)
+	if r.Mask {
+		for _, w := range r.masker.Add(r.MaskNow...) {
+			r.Log.Warn("--mask-env: %s", w)
+		}
 	}
 }
 
-// mask makes one credential's secret fields known.
-func (r *run) mask(c *issued) {
+// mask makes the secrets of credentials known: each secret field, and what was composed of one. All are given at once, for the masker
+// builds its search anew each time.
+func (r *run) mask(some ...*issued) {
 	if !r.Mask {
 		return
 	}
-	user, _ := c.credential.Field("username")
-	for _, f := range c.credential.Fields {
-		if !f.Secret || f.Value == "" {
-			continue
+	var values, names []string
+	for _, c := range some {
+		user, _ := c.credential.Field("username")
+		for _, f := range c.credential.Fields {
+			if !f.Secret || f.Value == "" {
+				continue
+			}
+			values, names = append(values, f.Value), append(names, c.spec.Request.Source()+": the field "+f.Name)
+			if user.Value != "" && !user.Secret {
+				r.masker.AddBasic(user.Value, f.Value)
+			}
+			r.tellCI(f.Value)
 		}
-		if len(r.masker.Add(f.Value)) > 0 {
-			r.Log.Warn("%s: the field %q is not masked: it is shorter than %d bytes and would be found all over the output", c.spec.Request.Source(), f.Name, mask.MinLength)
+		for _, v := range c.values {
+			if v.Secret && !slices.Contains(values, v.Value) {
+				values, names = append(values, v.Value), append(names, c.spec.Request.Source()+": "+v.Name)
+			}
 		}
-		if user.Value != "" && !user.Secret {
-			r.masker.AddBasic(user.Value, f.Value)
-		}
-		r.tellCI(f.Value)
 	}
-	for _, v := range c.values { // what was composed of them, and encoded beyond recognition, is a secret too
-		if v.Secret {
-			r.masker.Add(v.Value)
-		}
+	for _, w := range r.masker.Add(values...) {
+		r.Log.Warn("%s is not masked: it is shorter than %d bytes and would be found all over the output", names[w.Index], mask.MinLength)
 	}
 }
 
@@ -116,7 +118,7 @@ type counting struct {
 
 func (c counting) Close() error {
 	err := c.Stream.Close()
-	// c.run.masked.Add(int64(c.Stream.Masked()))
+	c.run.masked.Add(int64(c.Stream.Masked()))
 	return err
 }
 

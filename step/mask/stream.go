@@ -25,6 +25,7 @@ type Stream struct {
 	done   int    // how many of held have been passed on already, as part of a marker
 	spans  []span // what to mask and not passed on yet, counted from the first byte of held
 	marked bool   // what was passed on last was a marker
+	count  int    // markers put
 	out    []byte // what is about to be passed on
 	err    error  // what ended the stream
 }
@@ -82,6 +83,13 @@ func (s *Stream) Close() error {
 	return nil
 }
 
+// Masked is how many markers were put in place of secrets so far.
+func (s *Stream) Masked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
 // mask takes one piece of the text.
 func (s *Stream) mask(p []byte) {
 	m, held := s.set.matcher, len(s.held.bytes())
@@ -135,6 +143,7 @@ func (s *Stream) emit(p []byte, cut int) int {
 		if !s.marked {
 			s.out = append(s.out, s.set.marker...)
 			s.marked = true
+			s.count++
 		}
 		at = max(at, s.spans[n].end)
 		cut = max(cut, at)

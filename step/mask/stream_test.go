@@ -391,3 +391,14 @@ func TestSecretOf64KBIsMaskedInItsForms(t *testing.T) {
 	}
 	t.Logf("%d bytes of tables", m.set.Load().matcher.size())
 }
+
+func TestMaskedCountsMarkers(t *testing.T) {
+	m := New(Options{})
+	m.Add("s3cret-value")
+	s := m.Stream(io.Discard)
+	io.WriteString(s, "s3cret-value and s3cret-")
+	io.WriteString(s, "values3cret-value, s3cret-")
+	if s.Masked() != 2 {
+		t.Errorf("%d; two that touch are one marker, and what is held back is none", s.Masked())
+	}
+}
