@@ -50,8 +50,8 @@ func (r *run) maskSecrets() {
 	}
 }
 
-// mask makes the secrets of credentials known: each secret field, and what was composed of one. All are given at once, for the masker
-// builds its search anew each time.
+// mask makes the secrets of credentials known: each secret field, and what was composed of one. The fields are given at once, for the
+// masker builds its search anew each time.
 func (r *run) mask(some ...*issued) {
 	if !r.Mask {
 		return
@@ -69,15 +69,26 @@ func (r *run) mask(some ...*issued) {
 			}
 			r.tellCI(f.Value)
 		}
-		for _, v := range c.values {
-			if v.Secret && !slices.Contains(values, v.Value) {
-				values, names = append(values, v.Value), append(names, c.spec.Request.Source()+": "+v.Name)
-			}
-		}
 	}
 	for _, w := range r.masker.Add(values...) {
 		r.Log.Warn("%s is not masked: it is shorter than %d bytes and would be found all over the output", names[w.Index], mask.MinLength)
 	}
+	for _, c := range some {
+		for _, v := range c.values {
+			if v.Secret && !r.covers(v.Value) {
+				r.masker.Add(v.Value)
+			}
+		}
+	}
+}
+
+// covers reports whether the secret in a composed value is masked where the value is printed. A URL's password is, and the rest of it stays
+// readable; a value whose encoding hides the secret beyond recognition becomes a secret itself.
+func (r *run) covers(value string) bool {
+	s := r.masker.Stream(io.Discard)
+	io.WriteString(s, value)
+	s.Close()
+	return s.Masked() > 0
 }
 
 // tellCI makes the CI's own log filter mask a value, each line of it by itself. Never into a redirected file: there the line that names the
