@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,7 +21,9 @@ func newLog(stderr io.Writer, s settings) step.Log {
 	if s.LogFormat == "json" {
 		logger := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		line = func(level slog.Level) func(string, ...any) {
-			return func(format string, args ...any) { logger.Log(nil, level, fmt.Sprintf(format, args...)) }
+			return func(format string, args ...any) {
+				logger.Log(context.Background(), level, fmt.Sprintf(format, args...))
+			}
 		}
 	}
 	log := step.Log{Warn: line(slog.LevelWarn)}

@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/with-creds/with-creds/pipelines"
 	"github.com/with-creds/with-creds/providers/registry"
@@ -173,7 +172,7 @@ func signalNamed(name string) (syscall.Signal, error) {
 		return 0, nil
 	}
 	full := "SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")
-	if s := unix.SignalNum(full); s != 0 {
+	if s := child.SignalNum(full); s != 0 {
 		return s, nil
 	}
 	return 0, fmt.Errorf("--on-rotate (WITH_CREDS_ON_ROTATE): %q is not a signal such as HUP or USR1", name)

@@ -132,8 +132,7 @@ func (f *failure) Is(target error) bool {
 
 // meansOf is the meaning of an error of client.call; "" for nil.
 func meansOf(err error) meaning {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f.meaning
 	}
 	return ""
@@ -229,7 +228,7 @@ func isTLS(err error) bool {
 // innermost strips the layers that repeat method and address; the operation and the path are named by the caller.
 func innermost(err error) error {
 	for {
-		if _, ok := err.(*net.OpError); ok {
+		if _, ok := err.(*net.OpError); ok { //nolint:errorlint // the layer itself is looked for, not one under it
 			return err // "dial tcp 127.0.0.1:8200: connect: connection refused" is worth its length
 		}
 		inner := errors.Unwrap(err)

@@ -5,6 +5,7 @@ package vault_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -75,18 +76,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.Close()
 		return
 	}
-	for name, values := range e.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), e.header)
 	w.WriteHeader(e.status)
 	_, _ = io.WriteString(w, e.body)
 }
 
 func (f *fake) settings(more map[string]string) providers.Settings {
 	env := map[string]string{"VAULT_ADDR": f.url, "VAULT_TOKEN": "borrowed-token-0001"}
-	for k, v := range more {
-		env[k] = v
-	}
+	maps.Copy(env, more)
 	return providers.Settings{Run: "r", Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
 }
 

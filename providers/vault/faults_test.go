@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -120,9 +121,7 @@ func TestLoginWaitsForAServerThatIsStarting(t *testing.T) {
 		server.Serve(listener)
 	})
 	env := map[string]string{"VAULT_ADDR": "http://" + address}
-	for k, v := range approleEnv {
-		env[k] = v
-	}
+	maps.Copy(env, approleEnv)
 	f.open(env)
 }
 

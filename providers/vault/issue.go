@@ -127,7 +127,7 @@ func (s *Session) credential(to route, secret *api.Secret, generated []providers
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if proof, revokeErr := s.Revoke(ctx, c.Lease); proof != providers.Proven {
-			err = fmt.Errorf("%w; its lease %s could not be revoked: %v", err, c.Lease.ID, revokeErr)
+			err = fmt.Errorf("%w; its lease %s could not be revoked: %w", err, c.Lease.ID, revokeErr)
 		}
 	}
 	return providers.Credential{}, err

@@ -56,8 +56,7 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 // in between, an ingress that is starting for one, and passes.
 func (s *Session) lifecycle(ctx context.Context, path string, body any) (result, error) {
 	answer, err := s.client.call(ctx, once, put, path, nil, body)
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		switch f.meaning {
 		case missing, unsupported, unintelligible:
 			f.meaning = passing

@@ -40,7 +40,7 @@ func approle(set settings) (map[string]any, error) {
 	return body, nil
 }
 
-const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token" //nolint:gosec // a path
 
 // bearer is a login by a token that another system signed: https://developer.hashicorp.com/vault/api-docs/auth/jwt#jwt-login and
 // https://developer.hashicorp.com/vault/api-docs/auth/kubernetes#login. fallback is the file it is in when no setting says.

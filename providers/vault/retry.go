@@ -35,7 +35,7 @@ func attemptsOf(ctx context.Context) attempts {
 func checkRetry(ctx context.Context, answer *http.Response, err error) (bool, error) {
 	tries := attemptsOf(ctx)
 	if tries == once || ctx.Err() != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // as said above
 	}
 	if err != nil {
 		switch judgeLoss(err).meaning {

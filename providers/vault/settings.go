@@ -71,7 +71,7 @@ func readSettings(ctx context.Context, run providers.Settings) (settings, error)
 
 // badSetting names the setting that could not be read: envconfig's own text has the name of the field, and may quote the value.
 func badSetting(err error) error {
-	for field, name := range map[string]string{
+	for field, name := range map[string]string{ //nolint:gosec // names of settings
 		"SkipVerify": "VAULT_SKIP_VERIFY", "SRVLookup": "VAULT_SRV_LOOKUP", "ChildToken": "WITH_CREDS_VAULT_CHILD_TOKEN",
 	} {
 		if strings.Contains(err.Error(), field) {

@@ -69,7 +69,7 @@ func (set settings) tokenHelper() (string, error) {
 func (set settings) helperToken(ctx context.Context, path string) (string, error) {
 	out, err := exec.CommandContext(ctx, path, "get").Output()
 	if err != nil { // without the helper's own words, which may be anything
-		return "", fmt.Errorf("vault: the token helper failed (%v): run `%s get` to see why", err, path)
+		return "", fmt.Errorf("vault: the token helper failed (%w): run `%s get` to see why", err, path)
 	}
 	token := strings.TrimSpace(string(out))
 	if token == "" {

@@ -5,6 +5,7 @@ package vault_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,9 +58,7 @@ func (w *world) settings(env map[string]string) providers.Settings {
 // at is an environment for this server, with more.
 func (w *world) at(more map[string]string) map[string]string {
 	env := map[string]string{"VAULT_ADDR": w.vault.Addr, "VAULT_CACERT": w.vault.CACert, "VAULT_MAX_RETRIES": "0"}
-	for k, v := range more {
-		env[k] = v
-	}
+	maps.Copy(env, more)
 	return env
 }
 

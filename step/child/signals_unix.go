@@ -38,3 +38,6 @@ func Signals() []os.Signal {
 func terminates(s syscall.Signal) bool {
 	return s == unix.SIGINT || s == unix.SIGTERM || s == unix.SIGHUP || s == unix.SIGQUIT
 }
+
+// SignalNum is the signal of a name such as SIGHUP; 0 for none.
+func SignalNum(name string) syscall.Signal { return unix.SignalNum(name) }

@@ -69,7 +69,7 @@ func (r *reader) keep(oob []byte) {
 		}
 		for _, fd := range fds {
 			unix.CloseOnExec(fd)
-			unix.SetNonblock(fd, true) // shared with the process it came from, which has set it already
+			_ = unix.SetNonblock(fd, true) // shared with the process it came from, which has set it already
 			r.came = append(r.came, os.NewFile(uintptr(fd), "connection"))
 		}
 	}

@@ -126,7 +126,7 @@ func (g *Guard) watch(process *os.Process, socket *os.File) {
 	socket.Close()
 	g.mu.Unlock()
 	process.Kill() // one that closed its socket and lives on would be of no use
-	process.Wait()
+	_, _ = process.Wait()
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -166,14 +166,14 @@ func (g *Guard) write(m message) { g.send(m, nil) }
 // writeConn sends a duplicate of a connection. One that has been closed meanwhile is nothing to keep. The caller holds mu.
 func (g *Guard) writeConn(c connection, raw syscall.Conn) {
 	if control, err := raw.SyscallConn(); err == nil {
-		control.Control(func(fd uintptr) { g.send(message{Conn: &c}, []int{int(fd)}) })
+		_ = control.Control(func(fd uintptr) { g.send(message{Conn: &c}, []int{int(fd)}) })
 	}
 }
 
 func (g *Guard) send(m message, descriptors []int) {
 	g.seq++
 	m.Seq = g.seq
-	g.socket.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = g.socket.SetWriteDeadline(time.Now().Add(time.Second))
 	if err := sendWith(g.socket, m.encode(), descriptors); err != nil {
 		g.process.Kill()
 	}

@@ -110,12 +110,12 @@ func pretendRun(dir, journal string) {
 	}
 	g.Command(Command{PID: command.Process.Pid, Group: command.Process.Pid, Start: startTime(command.Process.Pid)})
 	g.Flush(5 * time.Second)
-	fmt.Println(g.process.Pid, command.Process.Pid)
+	fmt.Println(g.process.Pid)
 	select {}
 }
 
-// started runs pretendRun in a process of its own and returns it with the guard's and the command's process numbers.
-func started(t *testing.T) (run *exec.Cmd, dir string, guard, command int) {
+// started runs pretendRun in a process of its own and returns it with the guard's process number.
+func started(t *testing.T) (run *exec.Cmd, dir string, guard int) {
 	t.Helper()
 	dir = t.TempDir()
 	run = exec.Command(os.Args[0], "run", dir, filepath.Join(dir, "journal"))
@@ -129,10 +129,10 @@ func started(t *testing.T) (run *exec.Cmd, dir string, guard, command int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { run.Process.Kill(); run.Wait() })
-	if _, err := fmt.Fscan(out, &guard, &command); err != nil {
+	if _, err := fmt.Fscan(out, &guard); err != nil {
 		t.Fatal(err)
 	}
-	return run, dir, guard, command
+	return run, dir, guard
 }
 
 // read returns the diary's words once it has the last one, and when the first was written.
@@ -195,7 +195,7 @@ func TestGuardTakesOverWhateverKillsTheRun(t *testing.T) {
 	}
 	for name, kill := range ways {
 		t.Run(name, func(t *testing.T) {
-			run, dir, guard, _ := started(t)
+			run, dir, guard := started(t)
 			killed := time.Now()
 			kill(run, guard)
 			run.Wait()
@@ -233,7 +233,7 @@ func signalAll(pid int) {
 }
 
 func TestGuardHasNothingOfItsParents(t *testing.T) {
-	_, dir, guard, _ := started(t)
+	_, dir, guard := started(t)
 	env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", guard))
 	argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", guard))
 	for _, s := range []string{dir, "JENKINS", "BUILD_ID", "TRACKING", "CI_JOB", "diary"} {
@@ -255,7 +255,7 @@ func TestGuardHasNothingOfItsParents(t *testing.T) {
 }
 
 func TestGuardIsReplacedWhenLost(t *testing.T) {
-	run, dir, guard, _ := started(t)
+	run, dir, guard := started(t)
 	for range 3 {
 		syscall.Kill(guard, syscall.SIGKILL)
 		var next int

@@ -83,7 +83,7 @@ func (j *journal) write(e entry) {
 	if err != nil {
 		return
 	}
-	j.file.Write(append(line, '\n'))
+	_, _ = j.file.Write(append(line, '\n')) // the journal is a second line of defence: a full disk ends no run
 	j.news = true
 }
 
@@ -100,9 +100,9 @@ func (j *journal) open() bool {
 	host, _ := os.Hostname()
 	pid := os.Getpid()
 	line, _ := json.Marshal(entry{Schema: journalSchema, Run: j.run, Host: host, PID: pid, Start: startTime(pid), Begun: time.Now().UTC()})
-	f.Write(append(line, '\n'))
+	_, _ = f.Write(append(line, '\n'))
 	if dir, err := os.Open(filepath.Dir(j.path)); err == nil {
-		dir.Sync()
+		_ = dir.Sync()
 		dir.Close()
 	}
 	return true
@@ -113,7 +113,7 @@ func (j *journal) flush() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.file != nil && j.news {
-		j.file.Sync()
+		_ = j.file.Sync()
 		j.news = false
 	}
 }

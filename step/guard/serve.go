@@ -58,10 +58,10 @@ func listen(socket *os.File) (*state, *journal, error) {
 		if in.Buffered() == 0 { // one flush and one answer for all that has come
 			j.flush()
 			answer, _ := json.Marshal(ack{m.Seq})
-			socket.Write(append(answer, '\n')) // an error shows at the next read
+			_, _ = socket.Write(append(answer, '\n')) // an error shows at the next read
 		}
 	}
-	return s, j, nil
+	return s, j, nil //nolint:nilerr // an error of the socket is how a run that died is known
 }
 
 // connect keeps or lets go of a duplicate of a connection.

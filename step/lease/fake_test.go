@@ -16,15 +16,14 @@ type fake struct {
 	own     *providers.Lease
 	maximum time.Duration // from the lease's issue; 0: none
 
-	renewals  []time.Duration // when, since the beginning
-	began     time.Time
-	renewing  func(n int) error // decides the n-th renewal; nil: it succeeds
-	revoking  func(ctx context.Context, l providers.Lease, n int) (providers.Proof, error)
-	revoked   []string
-	attempts  map[string]int
-	closed    int
-	settled   int
-	deferring bool
+	renewals []time.Duration // when, since the beginning
+	began    time.Time
+	renewing func(n int) error // decides the n-th renewal; nil: it succeeds
+	revoking func(ctx context.Context, l providers.Lease, n int) (providers.Proof, error)
+	revoked  []string
+	attempts map[string]int
+	closed   int
+	settled  int
 }
 
 func newFake() *fake { return &fake{began: time.Now(), attempts: map[string]int{}} }

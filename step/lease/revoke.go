@@ -58,7 +58,7 @@ func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
 	var wg sync.WaitGroup
 	if n := r.Book.unanswered(s); n > 0 {
 		if settler, ok := s.Session.(providers.Settler); ok {
-			wg.Go(func() { settler.Settle(ctx, n) }) // what it cannot do, the login's own end does
+			wg.Go(func() { _ = settler.Settle(ctx, n) }) // what it cannot do, the login's own end does
 		}
 	}
 	for _, l := range r.Book.Held(s) {

@@ -64,7 +64,7 @@ func (s *VaultServer) ReadonlyLogin() (roleID, secretID string) {
 	return s.AppRole("ci", map[string]any{"token_policies": "database-creds"})
 }
 
-// A RevokingPolicy is the least that lets a token revoke, and wait for it, leases of its own kind: with the lease in the request's body.
+// RevokingPolicy is the least that lets a token revoke, and wait for it, leases of its own kind: with the lease in the request's body.
 func RevokingPolicy(leasePrefix string) string {
 	return fmt.Sprintf(`path "sys/leases/revoke" {
   capabilities       = ["update"]
