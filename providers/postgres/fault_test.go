@@ -97,7 +97,7 @@ func TestIntentAloneUndoesAnIssueThatDiedAnywhere(t *testing.T) {
 		if err == nil {
 			_, err = session.Issue(within(t, 150*time.Millisecond), ask("readonly"))
 		}
-		if err != nil {
+		if err != nil || len(*intents) > 1 { // a connection that broke is replaced, and the role it may have made is one more
 			died++
 		}
 		for _, l := range *intents {

@@ -32,20 +32,10 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if err != nil {
 		return providers.Credential{}, failf(err, "making a role in group %s", q.group)
 	}
-	lease := providers.Lease{Provider: Name, ID: newRoleName(q.group, s.settings.Run)}
+	var lease providers.Lease
 	var answer issued
-	err = s.use(ctx, func(c *connection) error {
-		lease.Scope = s.scope(q.group, c)
-		if err := s.settings.Intending(lease); err != nil {
-			return failf(err, "noting role %s before making it", lease.ID)
-		}
-		lease.Issued = time.Now()
-		sql := createRole(lease.ID, q, verifier, s.life(q), roleComment(s.settings.Run, q.group))
-		results, err := c.exec(ctx, sql)
-		if err != nil {
-			return explainIssue(q, err)
-		}
-		answer, err = readIssued(results)
+	err = again(ctx, func() error {
+		lease, answer, err = s.makeRole(ctx, q, verifier)
 		return err
 	})
 	if err != nil {
@@ -73,6 +63,26 @@ func (s *Session) life(q request) time.Duration {
 		return q.ttl
 	}
 	return defaultLife
+}
+
+// makeRole makes a role of a new name. A connection that broke may have made it all the same: the intent stays, and is revoked with the rest.
+func (s *Session) makeRole(ctx context.Context, q request, verifier string) (providers.Lease, issued, error) {
+	lease := providers.Lease{Provider: Name, ID: newRoleName(q.group, s.settings.Run)}
+	var answer issued
+	err := s.use(ctx, func(c *connection) error {
+		lease.Scope = s.scope(q.group, c)
+		if err := s.settings.Intending(lease); err != nil {
+			return failf(err, "noting role %s before making it", lease.ID)
+		}
+		lease.Issued = time.Now()
+		results, err := c.exec(ctx, createRole(lease.ID, q, verifier, s.life(q), roleComment(s.settings.Run, q.group)))
+		if err != nil {
+			return explainIssue(q, err)
+		}
+		answer, err = readIssued(results)
+		return err
+	})
+	return lease, answer, err
 }
 
 // createRole is one transaction: the checks, the role, its comment, and what there is to report. Only a program (DO) can compute
