@@ -1,6 +1,9 @@
 package mask
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // An automaton finds every place where a form ends, reading each byte once (Aho and Corasick, CACM 18(6), 1975). A state
 // is a beginning of a form: the longest one that is an end of the text read so far. State 0 is the empty one.
@@ -10,7 +13,7 @@ import "slices"
 // The forms are taken last to first, for of the bytes that may come next a letter is likelier than a line's end.
 type automaton struct {
 	step  []uint16    // per state: the byte that leads to the next number, and the flags below
-	fail  []uint32    // per state: the state of its longest proper end that is a beginning of a form
+	fail  []uint32    // per state: the longest proper end of it that is a beginning of a form and may go on where it does not
 	fork  []uint32    // per state that is a fork: index of the first of edges, or with inRow set, of the row
 	ends  []ending    // per state
 	edges []edge      // to the further children of states that have several, one state's after the other
@@ -143,36 +146,58 @@ func (a *automaton) linkFailures() {
 		if a.ends[s].longest == 0 {
 			a.ends[s].longest = fail.longest
 		}
-		v := a.step[s]
 		if a.ends[s].longest != 0 {
 			a.step[s] |= endsForm
 		}
-		if fail.depth <= lowDepth {
-			a.step[s] |= failsLow | uint16(fail.depth)<<lowShift
-		}
-		link := func(c byte, to uint32) {
+		for c, to := range a.children(s) {
 			a.fail[to] = a.next(a.fail[s], c)
 			queue = append(queue, to)
 		}
-		if v&isLeaf == 0 {
-			link(byte(v), s+1)
+	}
+	a.shortenFailures(queue)
+}
+
+// shortenFailures takes out of each state's chain of failures the states that can go on with no byte the state itself cannot (the
+// strong failure of Knuth, Morris and Pratt, SIAM J. Comput. 6(2), 1977). The states come in the order of depth.
+func (a *automaton) shortenFailures(states []uint32) {
+	for _, s := range states {
+		fail := a.fail[s]
+		if fail != 0 && a.covers(s, fail) {
+			fail = a.fail[fail]
+			a.fail[s] = fail
 		}
-		if v&isFork == 0 {
-			continue
+		if depth := a.ends[fail].depth; depth <= lowDepth {
+			a.step[s] |= failsLow | uint16(depth)<<lowShift
+		}
+	}
+}
+
+// covers reports whether s can go on with every byte that other can go on with.
+func (a *automaton) covers(s, other uint32) bool {
+	for c := range a.children(other) {
+		if a.step[s]&byteOf != uint16(c) && (a.step[s]&isFork == 0 || a.further(s, c) == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// children are the states after s, by the byte that leads there.
+func (a *automaton) children(s uint32) iter.Seq2[byte, uint32] {
+	return func(yield func(byte, uint32) bool) {
+		v := a.step[s]
+		if v&isLeaf != 0 || !yield(byte(v), s+1) || v&isFork == 0 {
+			return
 		}
 		if fork := a.fork[s]; fork&inRow != 0 {
 			for c, to := range a.rows[fork&^inRow] {
-				if to != 0 {
-					link(byte(c), to)
+				if to != 0 && !yield(byte(c), to) {
+					return
 				}
 			}
-			continue
+			return
 		}
-		for e := a.fork[s]; ; e++ {
-			link(a.edges[e].label, a.edges[e].to)
-			if a.edges[e].last {
-				break
-			}
+		for e := a.fork[s]; yield(a.edges[e].label, a.edges[e].to) && !a.edges[e].last; e++ {
 		}
 	}
 }
