@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/with-creds/with-creds/providers/registry"
+	"github.com/with-creds/with-creds/step/child"
 	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
@@ -25,6 +26,10 @@ const failed = 125
 func main() { os.Exit(realMain()) }
 
 func realMain() int {
+	keepPrivate()
+	if code, ok := child.Monitor(os.Args); ok { // the terminal's second process (see package child)
+		return code
+	}
 	if len(os.Args) == 3 && os.Args[1] == guard.Arg {
 		return beGuard()
 	}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// keepPrivate does nothing here.
+func keepPrivate() {}
