@@ -73,8 +73,9 @@ type Deferrer interface {
 // then could leave what that request creates, with nobody to revoke it.
 type Settler interface {
 	// Settle returns once that many requests of another process can no longer create anything that the session's end would
-	// not take along, having first seen to it that the session's life is short.
-	Settle(ctx context.Context, requests int) error
+	// not take along, having first seen to it that the session's life is short. It returns the leases that it saw being
+	// created meanwhile, to be revoked by the caller like any other; also beside an error.
+	Settle(ctx context.Context, requests int) ([]Lease, error)
 }
 
 // ErrRefused is wrapped by errors that asking again will not mend: a missing permission, a bad request, a lease at its end.

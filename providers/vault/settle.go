@@ -1,16 +1,23 @@
 package vault
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/with-creds/with-creds/providers"
 )
 
 const (
@@ -35,13 +42,13 @@ func (s *Session) Inherit(conns []*os.File) {
 }
 
 // Settle waits until as many requests of another process as it says are answered, so that what they created hangs on the session's own token; for that
-// time it first sees to it that the token does not live on. With a borrowed token there is nothing to wait for: nobody can find what those
-// requests created.
+// time it first sees to it that the token does not live on. It returns the leases that it saw in the answers.
 //
 // How it knows depends on what it inherited. Over plain HTTP it asks one more thing on each connection, and asks for it to be closed then: requests on a
-// connection are answered in turn. Over TLS it cannot, for the keys died with the process: there, and where it inherited nothing, it waits five seconds.
-// Inherited connections serve their other purpose over TLS too: Vault does not break off what it is doing.
-func (s *Session) Settle(ctx context.Context, requests int) error {
+// connection are answered in turn, and it reads the answers. Over TLS it cannot, for the keys died with the process: there, and where it inherited
+// nothing, it waits five seconds. Inherited connections serve their other purpose over TLS too, and under a borrowed token: Vault does not break off what it
+// is doing. With a borrowed token and no connection there is nothing to wait for.
+func (s *Session) Settle(ctx context.Context, requests int) ([]providers.Lease, error) {
 	s.mu.Lock()
 	held := s.held
 	s.held = nil
@@ -52,8 +59,8 @@ func (s *Session) Settle(ctx context.Context, requests int) error {
 		}
 	}()
 	own := s.Own()
-	if own == nil || requests <= 0 {
-		return nil
+	if requests <= 0 || own == nil && len(held) == 0 {
+		return nil, nil
 	}
 	inSight := s.inSight(held)
 	bound := settling
@@ -65,17 +72,18 @@ func (s *Session) Settle(ctx context.Context, requests int) error {
 	cut := make(chan struct{})
 	go func() {
 		defer close(cut)
-		if own.Renewable {
+		if own != nil && own.Renewable {
 			_, _ = s.Renew(ctx, *own, bound+settling) // for the case that this process dies too; if it fails, the token has the end it had
 		}
 	}()
+	var found []providers.Lease
 	if inSight {
-		s.outlive(ctx, held)
+		found = s.outlive(ctx, held)
 	} else {
 		<-ctx.Done()
 	}
 	<-cut
-	return nil
+	return found, nil
 }
 
 // inSight says whether the connections were spoken to in plain HTTP/1.1 and lead to Vault, or to what speaks for it, directly.
@@ -84,13 +92,16 @@ func (s *Session) inSight(held []net.Conn) bool {
 	return len(held) > 0 && !strings.HasPrefix(conn.Address, "https:") && conn.Proxy == "" && conn.HTTPProxy == ""
 }
 
-// outlive returns when each of the connections has been closed by the server, which it is once all that was asked on it is answered, or when ctx is done.
-func (s *Session) outlive(ctx context.Context, held []net.Conn) {
+// outlive returns when each of the connections has been closed by the server, which it is once all that was asked on it is answered, or when ctx is done,
+// and then the leases that were in the answers.
+func (s *Session) outlive(ctx context.Context, held []net.Conn) []providers.Lease {
 	host := "localhost"
 	if u, err := url.Parse(s.client.conn.Address); err == nil && u.Host != "" {
 		host = u.Host
 	}
 	var all sync.WaitGroup
+	var mu sync.Mutex
+	var found []providers.Lease
 	for _, c := range held {
 		all.Go(func() {
 			deadline, _ := ctx.Deadline()
@@ -100,8 +111,36 @@ func (s *Session) outlive(ctx context.Context, held []net.Conn) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return
 			}
-			_, _ = io.Copy(io.Discard, c)
+			leases := s.leasesIn(c)
+			mu.Lock()
+			defer mu.Unlock()
+			found = append(found, leases...)
 		})
 	}
 	all.Wait()
+	return found
+}
+
+// leasesIn reads a connection to its end and returns the leases of the answers on it. An answer of which the process before this one has read a part
+// cannot be understood; nor can what follows it.
+func (s *Session) leasesIn(c net.Conn) []providers.Lease {
+	var found []providers.Lease
+	in := bufio.NewReader(c)
+	for {
+		answer, err := http.ReadResponse(in, nil)
+		if err != nil {
+			_, _ = io.Copy(io.Discard, in)
+			return found
+		}
+		content, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+		answer.Body.Close()
+		if err != nil {
+			return found
+		}
+		if secret, err := api.ParseSecret(bytes.NewReader(content)); err == nil && secret != nil {
+			if l := s.lease(secret, time.Now()); !l.IsZero() {
+				found = append(found, l)
+			}
+		}
+	}
 }

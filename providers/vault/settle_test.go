@@ -48,23 +48,30 @@ func (h *heir) watch(s *vault.Session) {
 	})
 }
 
-// succeed resumes the session as the guard does when its parent has died, and ends it.
-func (h *heir) succeed(handoff providers.Handoff, requests int) (settled, closed time.Duration) {
+// resume makes the session anew, with the connections.
+func (h *heir) resume(handoff providers.Handoff) *vault.Session {
 	h.t.Helper()
-	began := time.Now()
 	session, err := vault.Provider{}.Resume(handoff, providers.Settings{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	next := session.(*vault.Session)
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	var files []*os.File
 	for _, f := range h.conns {
 		files = append(files, f)
 	}
-	h.mu.Unlock()
 	next.Inherit(files)
-	if err := next.Settle(context.Background(), requests); err != nil {
+	return next
+}
+
+// succeed resumes the session as the guard does when its parent has died, and ends it.
+func (h *heir) succeed(handoff providers.Handoff, requests int) (settled, closed time.Duration) {
+	h.t.Helper()
+	began := time.Now()
+	next := h.resume(handoff)
+	if _, err := next.Settle(context.Background(), requests); err != nil {
 		h.t.Error(err)
 	}
 	settled = time.Since(began)
@@ -114,11 +121,36 @@ func TestSettlingWithoutConnectionsIsBounded(t *testing.T) {
 	}
 }
 
-func TestThereIsNothingToSettleUnderABorrowedToken(t *testing.T) {
+// With a borrowed token nothing but the answer names what a killed process has asked for, and the heir reads it.
+func TestKillDuringAReadWithABorrowedTokenLeavesALeaseThatTheHeirFinds(t *testing.T) {
+	w := withPostgres(t)
+	w.vault.DatabaseRole("slow", "postgresql", slowRole, "1h", "24h")
+	w.vault.Policy("creds", `path "database/creds/*" { capabilities = ["read"] }`+harness.RevokingPolicy("database/creds/slow/"))
+	s := w.withToken(w.vault.Token("creds"))
+	h := &heir{t: t}
+	h.watch(s)
+	killed, kill := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer kill()
+	if _, err := s.Issue(killed, ask("database/creds/slow")); err == nil {
+		t.Error("the read was not slow")
+	}
+	next := h.resume(s.Handoff())
+	found, err := next.Settle(t.Context(), 1)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %v, %v, want one lease", found, err)
+	}
+	if have := w.vault.Leases("database/creds"); len(have) != 1 || have[0] != found[0].ID {
+		t.Errorf("found %s, and there are %q", found[0].ID, have)
+	}
+	revoke(t, next, found[0], providers.Proven)
+	w.nothingLeft()
+}
+
+func TestThereIsNothingToSettleUnderABorrowedTokenWithoutConnections(t *testing.T) {
 	f := newFake(t) // is asked nothing
 	s := f.open(nil)
 	began := time.Now()
-	if err := s.Settle(t.Context(), 3); err != nil || time.Since(began) > time.Second {
+	if found, err := s.Settle(t.Context(), 3); err != nil || len(found) > 0 || time.Since(began) > time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }

@@ -25,8 +25,12 @@
 //     0.3 s at most.
 //
 // So another process must keep the connections open (Session.OnConnect gives them to it, and a duplicate of the socket is enough; Session.Inherit takes
-// them there), wait until what was in flight is answered (Session.Settle), and only then revoke the token. With a borrowed token the
-// answer is lost with the process, and what it issued lives for its TTL: the name of the lease is in Vault's audit log.
+// them there), wait until what was in flight is answered (Session.Settle), and only then revoke the token.
+//
+// With a borrowed token nothing but the answer names the lease. Over plain HTTP, to a local agent for one, the other process reads the answer off the
+// connection. Then there is one instant left: between the killed process's having read the answer and its having told the other, which is microseconds. Over TLS the
+// instant begins when Vault makes the lease, which is the request's whole second half: the keys die with the process. What is issued in that instant
+// lives for its lease's own TTL; its name is in Vault's audit log. WITH_CREDS_VAULT_CHILD_TOKEN=true closes it.
 package vault
 
 import (

@@ -80,9 +80,9 @@ func (d diarySession) Close(context.Context) (providers.Proof, error) {
 	return providers.Proven, nil
 }
 
-func (d diarySession) Settle(_ context.Context, n int) error {
+func (d diarySession) Settle(_ context.Context, n int) ([]providers.Lease, error) {
 	d.note("settle-%d", n)
-	return nil
+	return nil, nil
 }
 
 func handoff(path string) providers.Handoff {
@@ -325,7 +325,7 @@ func TestAStoppedGuardDoesNotHoldUpTheRun(t *testing.T) {
 
 func TestJournalsThatAreCutOrForeign(t *testing.T) {
 	dir := t.TempDir()
-	j := newJournal(dir, "run1")
+	j := newJournal(dir, "run1", nil)
 	l := func(id string) *providers.Lease { return &providers.Lease{Provider: "p", ID: id, Session: "p-1"} }
 	j.note(message{Session: &session{ID: "p-1", Handoff: providers.Handoff{Origin: "there"}, Own: l("login")}})
 	for _, id := range []string{"a", "b", "c"} {

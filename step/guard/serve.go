@@ -52,7 +52,7 @@ func listen(socket *os.File) (*state, *journal, error) {
 			for name, value := range m.Hello.Env {
 				os.Setenv(name, value)
 			}
-			j = newJournal(m.Hello.Journal, m.Hello.Run)
+			j = newJournal(m.Hello.Journal, m.Hello.Run, m.Hello.Process)
 		}
 		j.note(m)
 		if in.Buffered() == 0 { // one flush and one answer for all that has come
@@ -144,6 +144,9 @@ func (s *state) endSession(book *lease.Book, session *lease.Session) error {
 func (s *state) longest(session string) time.Duration {
 	const unknown, margin = time.Hour, 10 * time.Second
 	longest := margin
+	if s.pending[session] > 0 && s.sessions[session].Own == nil {
+		longest = unknown // nothing but the lease itself ends what such a request has created
+	}
 	for _, l := range s.leases {
 		switch {
 		case l.Session != session:

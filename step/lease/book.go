@@ -113,6 +113,13 @@ func (b *Book) Hold(l providers.Lease) {
 	}
 }
 
+// has reports whether a lease is in the book, gone or not.
+func (b *Book) has(l providers.Lease) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.leases, func(h *Held) bool { return h.Lease.Key() == l.Key() })
+}
+
 // Renewed notes a lease's new end: a session's own login is told to the recorder with its session, any other lease is held as before.
 func (b *Book) Renewed(s *Session, l providers.Lease) {
 	if own := s.Own(); own == nil || own.Key() != l.Key() {

@@ -24,6 +24,7 @@ type fake struct {
 	attempts map[string]int
 	closed   int
 	settled  int
+	found    []providers.Lease // while settling
 }
 
 func newFake() *fake { return &fake{began: time.Now(), attempts: map[string]int{}} }
@@ -80,12 +81,12 @@ func (f *fake) Close(context.Context) (providers.Proof, error) {
 	return providers.Proven, nil
 }
 
-func (f *fake) Settle(ctx context.Context, requests int) error {
+func (f *fake) Settle(ctx context.Context, requests int) ([]providers.Lease, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.settled += requests
 	f.revoked = append(f.revoked, "settled")
-	return nil
+	return f.found, nil
 }
 
 // told records what the book tells.

@@ -58,7 +58,12 @@ func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
 	var wg sync.WaitGroup
 	if n := r.Book.unanswered(s); n > 0 {
 		if settler, ok := s.Session.(providers.Settler); ok {
-			wg.Go(func() { _ = settler.Settle(ctx, n) }) // what it cannot do, the login's own end does
+			wg.Go(func() {
+				found, _ := settler.Settle(ctx, n) // what it cannot do, the login's own end does
+				for _, l := range r.adopt(s, found) {
+					wg.Go(func() { all.note(l, r.One(ctx, s, l)) })
+				}
+			})
 		}
 	}
 	for _, l := range r.Book.Held(s) {
@@ -69,6 +74,20 @@ func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
 	if own := s.Own(); own != nil {
 		all.note(*own, o)
 	}
+}
+
+// adopt enters leases that were found on the way, and returns those that the book did not have.
+func (r Revoker) adopt(s *Session, found []providers.Lease) []providers.Lease {
+	var fresh []providers.Lease
+	for _, l := range found {
+		if r.Book.has(l) {
+			continue // as it was told: an answer seen in passing, to a renewal for one, says less
+		}
+		l.Session = s.ID
+		r.Book.Hold(l)
+		fresh = append(fresh, l)
+	}
+	return fresh
 }
 
 // outcomes collects from several goroutines.

@@ -107,6 +107,21 @@ func TestUnansweredRequestsAreSettledBeforeTheLoginIsEnded(t *testing.T) {
 	}
 }
 
+func TestLeasesFoundWhileSettlingAreRevokedAndKnownOnesAreNotTakenForNew(t *testing.T) {
+	f := newFake()
+	known := f.lease("a", time.Hour)
+	book, s := keeping(f, known)
+	f.found = []providers.Lease{known, f.lease("b", time.Hour)}
+	book.Asking(s)
+	outcomes := Revoker{Book: book}.Everything(t.Context())
+	if f.attempts["a"] != 1 || f.attempts["b"] != 1 {
+		t.Errorf("%d attempts at the known lease and %d at the found one, want one each", f.attempts["a"], f.attempts["b"])
+	}
+	if o := outcomes[f.found[1].Key()]; o.Proof != providers.Proven || !book.Empty() {
+		t.Errorf("the found lease is %+v; the book is empty: %t", o, book.Empty())
+	}
+}
+
 // deferrer is a fake whose server has a queue of its own.
 type deferrer struct{ *fake }
 
