@@ -74,7 +74,7 @@ const maxRestarts = 10
 // Start starts a guard. It returns once the process exists; what it is told meanwhile waits for it in the socket.
 func Start(o Options) (*Guard, error) {
 	g := &Guard{o: o, state: newState(), conns: map[connection]syscall.Conn{}, changed: make(chan struct{})}
-	g.state.apply(message{Hello: &hello{Run: o.Run, Journal: o.Journal, Env: o.Env}})
+	g.state.apply(message{Hello: &hello{Run: o.Run, Process: thisProcess(), Journal: o.Journal, Env: o.Env}})
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.start(); err != nil {

@@ -1,31 +1,41 @@
 package guard
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
 )
 
-// A journal is a file of one run: lines of JSON that say which leases there are, no secret. It is there from the first lease
-// that is told until all are known to be gone, so that a power cut leaves what `with-creds sweep` needs.
+// A journal is a file of one run: lines of JSON that say which leases and private files there are, no secret. It is there from the
+// first of them that is told until all are known to be gone, so that a power cut leaves what `with-creds sweep` needs. Its
+// guard holds a lock on it (flock(2)), which nobody has to clean up: it ends with the process.
 //
 // The zero journal writes nothing. One that cannot write (no home directory, a full disk) says nothing: the run does not
 // depend on it.
 type journal struct {
-	mu   sync.Mutex
-	path string
-	run  string
-	file *os.File
-	news bool // not yet on the disk
+	mu     sync.Mutex
+	path   string
+	run    string
+	parent *instance
+	file   *os.File
+	news   bool // not yet on the disk
 }
+
+// An instance names a process beyond its number, which is used again.
+type instance struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // clock ticks since boot; 0: not known
+}
+
+// thisProcess is the process that asks.
+func thisProcess() *instance { return &instance{os.Getpid(), startTime(os.Getpid())} }
+
+// lives reports whether the process is there; of one whose start is not known it is not said.
+func (i *instance) lives() bool { return i != nil && i.Start != 0 && startTime(i.PID) == i.Start }
 
 // entry is one line of the journal.
 type entry struct {
@@ -34,6 +44,7 @@ type entry struct {
 	Host    string           `json:"host,omitempty"`
 	PID     int              `json:"pid,omitempty"` // of the guard that writes
 	Start   uint64           `json:"start,omitempty"`
+	Parent  *instance        `json:"parent,omitempty"` // the run, which lives on when its guard is lost and cannot be replaced
 	Begun   time.Time        `json:"begun,omitzero"`
 	Session string           `json:"session,omitempty"`
 	Origin  string           `json:"origin,omitempty"`
@@ -41,6 +52,8 @@ type entry struct {
 	Own     *providers.Lease `json:"own,omitempty"`
 	Gone    string           `json:"gone,omitempty"`
 	Closed  string           `json:"closed,omitempty"`
+	Dir     string           `json:"dir,omitempty"`  // of private files
+	File    string           `json:"file,omitempty"` // a private file elsewhere
 }
 
 const (
@@ -48,14 +61,15 @@ const (
 	journalSuffix = ".journal"
 )
 
-func newJournal(dir, run string) *journal {
+// newJournal is the journal of a run; parent is the run's process, nil where that is not known.
+func newJournal(dir, run string, parent *instance) *journal {
 	if dir == "" {
 		return &journal{}
 	}
-	return &journal{path: filepath.Join(dir, run+journalSuffix), run: run}
+	return &journal{path: filepath.Join(dir, run+journalSuffix), run: run, parent: parent}
 }
 
-// note writes what a message says of leases; the rest is not the journal's.
+// note writes what a message says of leases and files; the rest is not the journal's.
 func (j *journal) note(m message) {
 	switch {
 	case m.Session != nil:
@@ -66,6 +80,10 @@ func (j *journal) note(m message) {
 		j.write(entry{Gone: m.Gone})
 	case m.Closed != "":
 		j.write(entry{Closed: m.Closed})
+	case m.Dir != "":
+		j.write(entry{Dir: m.Dir})
+	case m.File != "":
+		j.write(entry{File: m.File})
 	}
 }
 
@@ -98,8 +116,9 @@ func (j *journal) open() bool {
 	}
 	j.file = f
 	host, _ := os.Hostname()
-	pid := os.Getpid()
-	line, _ := json.Marshal(entry{Schema: journalSchema, Run: j.run, Host: host, PID: pid, Start: startTime(pid), Begun: time.Now().UTC()})
+	self := thisProcess()
+	_ = lock(f) // a file system without locks leaves the process's number to go by
+	line, _ := json.Marshal(entry{Schema: journalSchema, Run: j.run, Host: host, PID: self.PID, Start: self.Start, Parent: j.parent, Begun: time.Now().UTC()})
 	_, _ = f.Write(append(line, '\n'))
 	if dir, err := os.Open(filepath.Dir(j.path)); err == nil {
 		_ = dir.Sync()
@@ -127,101 +146,4 @@ func (j *journal) remove() {
 		j.file.Close()
 		j.file, j.path = nil, ""
 	}
-}
-
-// A Remnant is what a journal says a run left.
-type Remnant struct {
-	Path    string
-	Run     string
-	Begun   time.Time
-	Alive   bool              // its guard is still at work
-	Origins map[string]string // of each session
-	Leases  []providers.Lease // not known to be gone; sessions' own logins last
-}
-
-// Read reads one journal. A last line cut short is passed over; a file that is no journal is an error.
-func Read(path string) (Remnant, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
-	if err != nil {
-		return Remnant{}, err
-	}
-	defer f.Close()
-	r := Remnant{Path: path, Origins: map[string]string{}}
-	var own []providers.Lease
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for n := 0; lines.Scan(); n++ {
-		var e entry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			if n == 0 {
-				return Remnant{}, fmt.Errorf("%s: not a journal of with-creds", path)
-			}
-			continue
-		}
-		if n == 0 {
-			if e.Schema != journalSchema || e.Run == "" {
-				return Remnant{}, fmt.Errorf("%s: not a journal of with-creds, or of another version", path)
-			}
-			r.Run, r.Begun = e.Run, e.Begun
-			r.Alive = e.Start != 0 && startTime(e.PID) == e.Start
-			continue
-		}
-		switch {
-		case e.Session != "":
-			r.Origins[e.Session] = e.Origin
-			if e.Own != nil {
-				e.Own.Session = e.Session
-				own = append(own, *e.Own)
-			}
-		case e.Lease != nil:
-			r.strike(e.Lease.Key())
-			r.Leases = append(r.Leases, *e.Lease)
-		case e.Gone != "":
-			r.strike(e.Gone)
-		case e.Closed != "":
-			own = without(own, func(l providers.Lease) bool { return l.Session == e.Closed })
-		}
-	}
-	r.Leases = append(r.Leases, own...)
-	return r, lines.Err()
-}
-
-func (r *Remnant) strike(key string) {
-	r.Leases = without(r.Leases, func(l providers.Lease) bool { return l.Key() == key })
-}
-
-func without(all []providers.Lease, drop func(providers.Lease) bool) []providers.Lease {
-	var kept []providers.Lease
-	for _, l := range all {
-		if !drop(l) {
-			kept = append(kept, l)
-		}
-	}
-	return kept
-}
-
-// Remnants reads every journal in dir. Files that are none, or cannot be read, are told of in the error; the rest is returned all the same.
-func Remnants(dir string) ([]Remnant, error) {
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []Remnant
-	var errs []error
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), journalSuffix) {
-			errs = append(errs, fmt.Errorf("%s: not a journal of with-creds", filepath.Join(dir, f.Name())))
-			continue
-		}
-		r, err := Read(filepath.Join(dir, f.Name()))
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		all = append(all, r)
-	}
-	return all, errors.Join(errs...)
 }

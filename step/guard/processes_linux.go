@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const noFollow = syscall.O_NOFOLLOW
+const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 // ignoreSignals leaves nothing but SIGKILL and SIGSTOP to end or stop a guard.
 func ignoreSignals() {
@@ -124,8 +124,12 @@ func readProcess(pid int) (process, bool) {
 	return process{pid: pid, parent: parent, group: group, start: start, dead: f[0] == "Z" || f[0] == "X"}, true
 }
 
-// startTime names a process beyond its number; 0 when there is none.
+// startTime names a process beyond its number; 0 when there is none, or when it has ended and nobody has waited for it (the first process of a
+// container often does not).
 func startTime(pid int) uint64 {
 	p, _ := readProcess(pid)
+	if p.dead {
+		return 0
+	}
 	return p.start
 }

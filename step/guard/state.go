@@ -27,6 +27,7 @@ type message struct {
 
 type hello struct {
 	Run     string            `json:"run"`
+	Process *instance         `json:"process,omitempty"` // the run's
 	Journal string            `json:"journal,omitempty"` // directory; empty: none
 	Env     map[string]string `json:"env,omitempty"`     // proxies and certificate paths for the network; may hold a secret
 }
