@@ -2,35 +2,9 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"time"
+
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
-// again repeats what can be repeated without harm: while sessions get in each other's way, and once after the connection broke (a
-// server that was restarted since, a connection ended by another revoker). It stops when the context ends; the error is f's last.
-func again(ctx context.Context, f func() error) error {
-	const mayBreak = 2
-	for wait, broke := 5*time.Millisecond, 0; ; wait = min(2*wait, 200*time.Millisecond) {
-		err := f()
-		if _, isLost := errors.AsType[lost](err); isLost && broke < mayBreak {
-			broke++
-		} else if err == nil || !contended(err) {
-			return err
-		}
-		if !sleep(ctx, wait) {
-			return err
-		}
-	}
-}
-
-// sleep waits, and reports whether the context let it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+// again repeats what can be repeated without harm (sqluser.Again).
+func again(ctx context.Context, f func() error) error { return sqluser.Again(ctx, contended, f) }

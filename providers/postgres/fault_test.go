@@ -291,7 +291,7 @@ func TestServerRestartedBetweenCallsIsNotNoticed(t *testing.T) {
 func TestIdleConnectionIsGivenBackAndOpenedAgain(t *testing.T) {
 	s := openShop(t)
 	session := newSession(s.session.target, s.settings())
-	session.idle = 100 * time.Millisecond
+	session.login.Idle = 100 * time.Millisecond
 	c, err := session.Issue(within(t, 5*time.Second), ask("readonly"))
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func (s *Session) empty(ctx context.Context, role, heir string, db database) err
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	_, err = c.exec(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(lockWait.Milliseconds(), 10)+
 		"; REASSIGN OWNED BY "+ident(role)+" TO "+heir+"; DROP OWNED BY "+ident(role))
 	return explain(fmt.Sprintf("handing over what it made in database %s", db.name), err)
@@ -61,7 +61,7 @@ func (s *Session) rollBackPrepared(ctx context.Context, l providers.Lease, tx pr
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	doing := fmt.Sprintf("rolling back the prepared transaction %q in database %s", tx.gid, tx.database)
 	if !c.superuser() { // only its owner may
 		if _, err := c.execAlone(ctx, "SET ROLE "+ident(l.ID)); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // defaultLife is a role's when there is neither a leash nor a ttl.
@@ -27,7 +28,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if q.database == "" {
 		q.database = s.target.Settings["dbname"]
 	}
-	password := newPassword()
+	password := sqluser.NewPassword()
 	verifier, err := scramVerifier(password, newSalt())
 	if err != nil {
 		return providers.Credential{}, failf(err, "making a role in group %s", q.group)

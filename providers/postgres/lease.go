@@ -1,12 +1,12 @@
 package postgres
 
 import (
-	"crypto/rand"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // The keys of a lease's Scope.
@@ -25,21 +25,7 @@ var roleName = regexp.MustCompile(`^wc_[a-z0-9_]{1,60}$`)
 // newRoleName names the group and the run for who reads the server's logs, and ends in 60 random bits. It is at most 63 bytes of
 // a–z, 0–9 and _, which every tool takes without quotes.
 func newRoleName(group, run string) string {
-	return rolePrefix + lowerName(group, 24) + "_" + lowerName(run, 20) + "_" + strings.ToLower(rand.Text()[:12])
-}
-
-// lowerName keeps of a name what may stand in a role's name without quotes, up to limit bytes.
-func lowerName(name string, limit int) string {
-	kept := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r - 'A' + 'a'
-		}
-		return '_'
-	}, name)
-	return kept[:min(limit, len(kept))]
+	return rolePrefix + sqluser.LowerName(group, 24) + "_" + sqluser.LowerName(run, 20) + "_" + sqluser.LowerText(12)
 }
 
 // checkLease refuses to touch a role that is not of this package's making, or that is another server's.
@@ -65,7 +51,7 @@ func (s *Session) scope(group string, maker *connection) map[string]string {
 const commentMark = "with-creds run "
 
 func roleComment(run, group string) string {
-	return commentMark + lowerName(run, 64) + " for group " + group
+	return commentMark + sqluser.LowerName(run, 64) + " for group " + group
 }
 
 // groupOfComment reads back what roleComment wrote.

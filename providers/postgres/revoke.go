@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // Revoke ends a role: nobody can log in with it any more, its sessions are gone, what it made belongs to its group, and pg_roles has it
@@ -30,7 +31,7 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 		if err == nil {
 			return providers.Proven, nil
 		}
-		if !changedMeanwhile(err) || !sleep(ctx, 20*time.Millisecond) {
+		if !changedMeanwhile(err) || !sqluser.Sleep(ctx, 20*time.Millisecond) {
 			break
 		}
 	}
@@ -105,7 +106,7 @@ func (s *Session) settle(ctx context.Context, l providers.Lease, look bool) (exi
 		if err != nil || !making {
 			return exists, err
 		}
-		if !sleep(ctx, wait) {
+		if !sqluser.Sleep(ctx, wait) {
 			return false, fmt.Errorf("waiting for the session that makes it to end: %w", ctx.Err())
 		}
 	}
@@ -199,7 +200,7 @@ func (s *Session) endSessions(ctx context.Context, oid string) error {
 		if err != nil || len(pids) == 0 {
 			return err
 		}
-		if !sleep(ctx, wait) {
+		if !sqluser.Sleep(ctx, wait) {
 			return fmt.Errorf("waiting for its sessions to end (server processes %s): %w", strings.Join(pids, ", "), ctx.Err())
 		}
 	}

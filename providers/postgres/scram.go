@@ -13,10 +13,6 @@ import (
 // down is guessing, and the passwords made here cannot be guessed.
 const scramIterations = 4096
 
-// newPassword makes a password of at least 128 bits of randomness from A–Z and 2–7, which SASLprep (RFC 4013) leaves as it is and no
-// connection string has to escape.
-func newPassword() string { return rand.Text() }
-
 // newSalt makes 16 random bytes, as long as the server's own salts.
 func newSalt() []byte {
 	salt := make([]byte, 16)

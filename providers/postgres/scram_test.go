@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/text/secure/precis"
+
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // The example exchange of RFC 7677 §3: user "user", password "pencil".
@@ -55,7 +57,7 @@ func TestVerifierChecksTheExchangeOfRFC7677(t *testing.T) {
 func TestPasswordsNeedNoPreparationAndNoEscaping(t *testing.T) {
 	seen := map[string]bool{}
 	for range 200 {
-		password := newPassword()
+		password := sqluser.NewPassword()
 		prepared, err := precis.OpaqueString.String(password)
 		if err != nil || prepared != password {
 			t.Fatal("a password changes under SASLprep: its verifier would not match")

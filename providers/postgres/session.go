@@ -2,41 +2,32 @@ package postgres
 
 import (
 	"context"
-	crand "crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
-// idleTime is how long a login stays open unused. A build of an hour must not hold one of the server's connections (100 by default)
-// for a renewal every few minutes; a short command is spared the second handshake.
-const idleTime = 10 * time.Second
-
-// A Session is one administrator's login: a single connection, opened when needed, on which concurrent calls take turns. A call waits
-// for its turn no longer than its context lets it.
+// A Session is one administrator's login, on which concurrent calls take turns.
 type Session struct {
 	target   target
 	settings providers.Settings
-	idle     time.Duration
-
-	turn   chan struct{} // holds one element while nobody has the turn; what follows belongs to who took it
-	conn   *connection   // nil: not connected
-	used   time.Time     // when conn was last let go
-	closed bool
+	login    *sqluser.Login[*connection]
 }
 
 var _ providers.Session = (*Session)(nil)
 
 func newSession(t target, s providers.Settings) *Session {
-	session := &Session{target: t, settings: s, idle: idleTime, turn: make(chan struct{}, 1)}
-	session.turn <- struct{}{}
+	session := &Session{target: t, settings: s}
+	session.login = sqluser.NewLogin(t.server(), func(ctx context.Context) (*connection, error) {
+		return session.connect(ctx, t.Settings["dbname"])
+	})
 	return session
 }
 
@@ -64,79 +55,14 @@ func (s *Session) Own() *providers.Lease { return nil }
 
 // Close closes the connection. Nothing is left to prove.
 func (s *Session) Close(ctx context.Context) (providers.Proof, error) {
-	select {
-	case <-s.turn:
-	case <-ctx.Done():
-		return providers.Proven, nil // a call still has the connection and will not outlive its own deadline
-	}
-	s.closed = true
-	s.disconnect()
-	s.turn <- struct{}{}
+	s.login.Close(ctx)
 	return providers.Proven, nil
 }
 
 // use runs f with the connection, opening it first if need be. Errors of f come back as they are; those of connecting, explained.
 func (s *Session) use(ctx context.Context, f func(*connection) error) error {
-	select {
-	case <-s.turn:
-	case <-ctx.Done():
-		return failf(ctx.Err(), "waiting for the connection to %s", s.target.server())
-	}
-	defer func() {
-		s.used = time.Now()
-		s.turn <- struct{}{}
-	}()
-	if s.closed {
-		return failf(nil, "the session is closed")
-	}
-	if s.conn != nil && s.conn.dead(time.Since(s.used)) {
-		s.disconnect()
-	}
-	if s.conn == nil {
-		conn, err := s.connect(ctx, s.target.Settings["dbname"])
-		if err != nil {
-			return err
-		}
-		s.conn = conn
-		time.AfterFunc(s.idle, s.closeIdle)
-	}
-	err := f(s.conn)
-	if s.conn.pg.IsClosed() {
-		s.disconnect()
-		if err != nil && ctx.Err() == nil {
-			return lost{err}
-		}
-	}
-	return err
+	return s.login.Use(ctx, f)
 }
-
-// closeIdle closes the connection once it has not been used for the idle time.
-func (s *Session) closeIdle() {
-	select {
-	case <-s.turn:
-	default: // in use
-		time.AfterFunc(s.idle, s.closeIdle)
-		return
-	}
-	if left := s.idle - time.Since(s.used); s.conn != nil && left > 0 {
-		time.AfterFunc(left, s.closeIdle)
-	} else {
-		s.disconnect()
-	}
-	s.turn <- struct{}{}
-}
-
-func (s *Session) disconnect() {
-	if s.conn != nil {
-		s.conn.close()
-		s.conn = nil
-	}
-}
-
-// lost wraps the error of a connection that broke, as opposed to one given up for want of time. What was sent may have been done.
-type lost struct{ error }
-
-func (l lost) Unwrap() error { return l.error }
 
 // A connection is one login. It is for one goroutine at a time.
 type connection struct {
@@ -161,7 +87,7 @@ func (s *Session) connect(ctx context.Context, database string) (*connection, er
 		if code := sqlstate(err); code != codeTooManyConnections && code != codeCannotConnectNow {
 			break
 		}
-		if !sleep(ctx, wait/2+rand.N(wait)) {
+		if !sqluser.Sleep(ctx, wait/2+rand.N(wait)) {
 			break
 		}
 	}
@@ -177,7 +103,7 @@ func (s *Session) connect(ctx context.Context, database string) (*connection, er
 // applicationName names the run for who looks at pg_stat_activity, and tells one connection from every other for all time, where a
 // process number would be used again.
 func applicationName(run string) string {
-	return "with-creds " + lowerName(run, 24) + " " + strings.ToLower(crand.Text()[:16])
+	return "with-creds " + sqluser.LowerName(run, 24) + " " + sqluser.LowerText(16)
 }
 
 // preamble makes each statement see what was committed before it, whatever the administrator's default, and names in it mean the
@@ -199,7 +125,7 @@ func (c *connection) execAlone(ctx context.Context, sql string) ([]*pgconn.Resul
 	results, err := c.pg.Exec(ctx, sql).ReadAll()
 	if err != nil && !c.pg.IsClosed() && c.pg.TxStatus() != 'I' {
 		if _, rollback := c.pg.Exec(ctx, "ROLLBACK").ReadAll(); rollback != nil {
-			c.close()
+			c.Close()
 		}
 	}
 	return results, err
@@ -220,15 +146,19 @@ func (c *connection) majorVersion() int {
 	return version
 }
 
-// dead reports whether the server has hung up meanwhile. The look costs a millisecond, so it is saved in a burst of calls.
-func (c *connection) dead(unused time.Duration) bool {
+// Closed reports whether the connection is known to be broken.
+func (c *connection) Closed() bool { return c.pg.IsClosed() }
+
+// Dead reports whether the server has hung up meanwhile. The look costs a millisecond, so it is saved in a burst of calls.
+func (c *connection) Dead(unused time.Duration) bool {
 	if c.pg.IsClosed() || unused < 20*time.Millisecond {
 		return c.pg.IsClosed()
 	}
 	return c.pg.CheckConn() != nil //nolint:staticcheck // Ping, its successor, is a round trip; a broken connection that this misses is noticed by the call itself
 }
 
-func (c *connection) close() {
+// Close says goodbye and closes the connection.
+func (c *connection) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
 	_ = c.pg.Close(ctx) // there is nothing to do about it, and the server drops it anyway

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // from are settings that come from a map.
@@ -226,7 +227,7 @@ func TestConnectionURIsSurviveTheirReader(t *testing.T) {
 
 func TestHandoffCarriesTheFilesAndPrintsNoSecret(t *testing.T) {
 	dir := t.TempDir()
-	secret := newPassword()
+	secret := sqluser.NewPassword()
 	passwords := filepath.Join(dir, "pgpass")
 	if err := os.WriteFile(passwords, []byte("*:*:*:*:"+secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
