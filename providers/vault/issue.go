@@ -25,6 +25,9 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if err != nil {
 		return providers.Credential{}, err
 	}
+	s.mu.Lock()
+	s.issuer = true
+	s.mu.Unlock()
 	tries := careful
 	if s.Own() != nil {
 		tries = repeated

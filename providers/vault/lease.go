@@ -83,6 +83,9 @@ func (r result) ttl() (ttl time.Duration, renewable, ok bool) {
 func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proof, error) {
 	switch l.Scope["kind"] {
 	case tokenKind, batchKind:
+		if own := s.Own(); own == nil || own.ID != l.ID {
+			return s.revokeLogin(ctx, l)
+		}
 		return s.Close(ctx)
 	}
 	proof, err := s.revoke(ctx, l)
@@ -104,7 +107,7 @@ func (s *Session) revoke(ctx context.Context, l providers.Lease) (providers.Proo
 		case gone:
 			return providers.Proven, nil
 		case dead:
-			return s.diedWithToken(), nil
+			return s.diedWithToken(err, "revoking", l)
 		case forbidden:
 			s.noSync(l)
 		default:
@@ -115,8 +118,16 @@ func (s *Session) revoke(ctx context.Context, l providers.Lease) (providers.Proo
 }
 
 // diedWithToken is what is known of a lease whose token is no more: Vault revokes the leases of a token when that ends, by itself and with
-// retries, but there is nobody left who could look.
-func (s *Session) diedWithToken() providers.Proof { return providers.Accepted }
+// retries, but there is nobody left who could look. Of a lease that another token was used for it says nothing: then the login is what is wrong.
+func (s *Session) diedWithToken(cause error, doing string, l providers.Lease) (providers.Proof, error) {
+	s.mu.Lock()
+	issuer := s.issuer
+	s.mu.Unlock()
+	if !issuer {
+		return providers.Failed, s.explain(cause, doing, l.ID, "")
+	}
+	return providers.Accepted, nil
+}
 
 // shorten is the proof that needs nothing but the default policy; it takes a second and a bit.
 func (s *Session) shorten(ctx context.Context, l providers.Lease) (providers.Proof, error) {
@@ -132,7 +143,7 @@ func (s *Session) shorten(ctx context.Context, l providers.Lease) (providers.Pro
 		return providers.Proven, nil
 	case ended:
 	case dead:
-		return s.diedWithToken(), nil
+		return s.diedWithToken(err, "revoking", l)
 	case forbidden, fixed:
 		return providers.Failed, s.explain(err, "revoking", l.ID,
 			`the policy needs "update" on sys/leases/revoke for it, which may be limited to its kind: allowed_parameters = { "lease_id" = ["`+
@@ -152,7 +163,7 @@ func (s *Session) watch(ctx context.Context, l providers.Lease) (providers.Proof
 		case gone:
 			return providers.Proven, nil
 		case dead:
-			return s.diedWithToken(), nil
+			return s.diedWithToken(err, "looking up", l)
 		case forbidden:
 			return providers.Accepted, nil // it has ended; that it is gone cannot be seen
 		default:
@@ -200,7 +211,7 @@ func (s *Session) Defer(ctx context.Context, l providers.Lease) (providers.Proof
 		case gone:
 			return providers.Proven, nil
 		case dead:
-			return s.diedWithToken(), nil
+			return s.diedWithToken(err, "handing over", l)
 		case forbidden:
 			s.noSync(l)
 		default:
@@ -214,7 +225,7 @@ func (s *Session) Defer(ctx context.Context, l providers.Lease) (providers.Proof
 	case gone:
 		return providers.Proven, nil
 	case dead:
-		return s.diedWithToken(), nil
+		return s.diedWithToken(err, "handing over", l)
 	}
 	return providers.Failed, s.explain(err, "handing over", l.ID, "")
 }

@@ -76,6 +76,7 @@ type Session struct {
 
 	mu        sync.Mutex
 	own       *providers.Lease // nil: the token is borrowed
+	issuer    bool             // leases may hang on its token
 	forbidden map[string]bool  // lease prefixes whose synchronous revocation the policy forbids
 	held      []net.Conn       // of the process before this one
 }
@@ -123,7 +124,7 @@ func (s *Session) Handoff() providers.Handoff {
 	if err != nil {
 		panic("vault: a handoff that is no JSON: " + err.Error()) // it is made of strings, numbers and times
 	}
-	return providers.Handoff{Provider: Name, Data: data}
+	return providers.Handoff{Provider: Name, Origin: s.client.conn.origin(), Data: data}
 }
 
 // Resume makes a session of a handoff; it reads neither files nor settings and makes no network call.
@@ -137,7 +138,7 @@ func (Provider) Resume(h providers.Handoff, run providers.Settings) (providers.S
 		return nil, err
 	}
 	s.client.setToken(data.Token)
-	s.own = data.Own
+	s.own, s.issuer = data.Own, true
 	return s, nil
 }
 
