@@ -61,6 +61,16 @@ type job struct {
 
 // judge reads settings and specs from their four spellings and refuses what makes no sense.
 func (w *world) judge(c *cli.Context) (job, error) {
+	j, err := w.settle(c)
+	if err != nil {
+		return j, err
+	}
+	j.specs, err = spec.ParseAll(j.Specs)
+	return j, err
+}
+
+// settle is judge without the specs, for the commands that issue nothing.
+func (w *world) settle(c *cli.Context) (job, error) {
 	env := environment(w.env)
 	said := flagLayer(c)
 	j := job{ci: pipelines.Detect(func(name string) string { return env[name] })}
@@ -77,10 +87,7 @@ func (w *world) judge(c *cli.Context) (job, error) {
 	if ignored != "" {
 		j.log.Warn("%s", ignored)
 	}
-	if j.onRotate, err = signalNamed(j.OnRotate); err != nil {
-		return j, err
-	}
-	j.specs, err = spec.ParseAll(j.Specs)
+	j.onRotate, err = signalNamed(j.OnRotate)
 	return j, err
 }
 
