@@ -14,7 +14,10 @@ import (
 // bind turns what was issued into what the command receives: variables, private files, and the set of what to mask.
 func (r *run) bind() error {
 	for _, c := range r.issued {
-		values, err := bind.Bind(c.spec, c.credential, r.Bind)
+		if err := r.serve(c); err != nil {
+			return fmt.Errorf("%s: %w", c.spec.Request.Source(), err)
+		}
+		values, err := bind.Bind(c.spec, c.withServed(), r.Bind)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.spec.Request.Source(), err)
 		}

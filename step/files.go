@@ -17,12 +17,9 @@ const envFileName = "with-creds.env"
 // anything is in it.
 func (r *run) placeFiles() error {
 	if anyFile(r.values()) || r.EnvFile == "auto" {
-		dir, err := bind.NewDir(bind.Places(r.lookupEnv), r.Log.Warn)
-		if err != nil {
+		if _, err := r.privateDir(); err != nil {
 			return err
 		}
-		r.dir = dir
-		r.guard.Dir(dir.Path())
 	}
 	for _, c := range r.issued {
 		if !anyFile(c.values) {
@@ -38,6 +35,19 @@ func (r *run) placeFiles() error {
 		}
 	}
 	return r.placeEnvFile()
+}
+
+// privateDir makes the run's private directory when it is first needed, and returns its path.
+func (r *run) privateDir() (string, error) {
+	if r.dir == nil {
+		dir, err := bind.NewDir(bind.Places(r.lookupEnv), r.Log.Warn)
+		if err != nil {
+			return "", err
+		}
+		r.dir = dir
+		r.guard.Dir(dir.Path())
+	}
+	return r.dir.Path(), nil
 }
 
 // placeEnvFile writes the variables where --env-file says.

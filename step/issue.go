@@ -12,6 +12,7 @@ import (
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/lease"
+	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/spec"
 )
 
@@ -20,6 +21,7 @@ type issued struct {
 	spec         spec.Spec
 	credential   providers.Credential
 	session      *lease.Session
+	served       *serve.Endpoints // nil: it is not served
 	values       []bind.Value
 	at           time.Time
 	ttl          time.Duration // as issued

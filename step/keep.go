@@ -51,7 +51,7 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	follows := false
 	for _, c := range affected {
 		for _, v := range c.values {
-			if v.File || r.envFile != "" {
+			if v.File || v.Served || r.envFile != "" {
 				follows = true
 			} else {
 				fixed = append(fixed, v.Name)
@@ -167,7 +167,7 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, affected []*
 	defer context.AfterFunc(running, func() { time.AfterFunc(r.Grace, cancel) })()
 	var errs []error
 	for _, c := range affected {
-		if !anyFile(c.values) && r.envFile == "" {
+		if !anyFile(c.values) && c.served == nil && r.envFile == "" {
 			continue
 		}
 		name := c.spec.Request.Provider
@@ -193,7 +193,8 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, affected []*
 
 // rebind puts a fresh credential in the place of an old one.
 func (r *run) rebind(c, fresh *issued) error {
-	values, err := bind.Bind(c.spec, fresh.credential, r.Bind)
+	fresh.served = c.served
+	values, err := bind.Bind(c.spec, fresh.withServed(), r.Bind)
 	if err != nil {
 		return err
 	}

@@ -244,6 +244,7 @@ func (r *run) revoke() {
 	defer r.slow("revoking").done()
 	r.removeFiles()
 	outcomes := lease.Revoker{Book: r.book, Waiting: func(l providers.Lease, err error) {
+	r.endServing()
 		r.Log.Debug("revoking %s: %v", l.ID, err)
 	}}.Everything(ctx)
 	r.timings.Revoke = time.Since(began).Milliseconds()

@@ -17,6 +17,7 @@ import (
 	"github.com/with-creds/with-creds/providers/registry"
 	"github.com/with-creds/with-creds/step/child"
 	"github.com/with-creds/with-creds/step/guard"
+	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
@@ -32,6 +33,9 @@ func realMain() int {
 	}
 	if len(os.Args) == 3 && os.Args[1] == guard.Arg {
 		return beGuard()
+	}
+	if serve.IsAskpass(os.Args[0]) { // ssh asks for the password of a command's credential
+		return serve.Askpass(os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
 	}
 	w := world{args: os.Args, env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	return w.main(context.Background())
@@ -88,7 +92,7 @@ func (w *world) app() *cli.App {
 		ErrWriter:       w.stderr,
 		Flags:           flags(),
 		Action:          w.run,
-		Commands:        []*cli.Command{w.planCommand(), w.versionCommand()},
+		Commands:        []*cli.Command{w.planCommand(), w.presetsCommand(), w.versionCommand()},
 		OnUsageError:    usageError,
 		ExitErrHandler:  func(*cli.Context, error) {}, // nothing but main ends the process
 		// A comma never splits a spec.

@@ -69,6 +69,9 @@ func (p plan) print(to io.Writer) error {
 		}
 		for _, v := range c.Variables {
 			holds := strings.Join(v.Fields, ", ")
+			if len(v.Fields) == 0 {
+				holds = "a fixed text"
+			}
 			if v.File {
 				holds = "the path of a private file with " + holds
 			}

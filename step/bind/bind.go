@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/spec"
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
@@ -38,6 +39,7 @@ type Value struct {
 	File   bool   // Value goes into a private file and the variable holds its path
 	Path   string // of that file, once Dir.Place has set it
 	Secret bool   // a secret field is in it
+	Served bool   // it names an endpoint, so it stays good when the credential is replaced
 }
 
 // String keeps the value out of logs.
@@ -64,7 +66,8 @@ func (v Value) Variable() string {
 // the final NUL (execve(2)).
 const maxVariable = 128<<10 - 1
 
-// Bind makes the values that a spec asks of the credential issued for it, in the order of the preset and then of the spec.
+// Bind makes the values that a spec asks of the credential issued for it, in the order of the preset and then of the spec. Where a preset
+// has several optional bindings of one name, the first that the credential has the fields for is bound.
 // With neither, every field is bound to its default name. Safe for concurrent use.
 func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 	bindings, err := o.resolve(s)
@@ -76,24 +79,32 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 			return nil, err
 		}
 	}
+	if c, err = serve.Made(fieldsOf(bindings), c); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
+	}
 	lookup := func(name string) (string, bool) {
 		f, ok := c.Field(name)
 		return f.Value, ok
 	}
 	var values []Value
 	var errs []error
+	byPreset := map[string]bool{}
 	for _, b := range bindings {
 		if err := o.refuse(b); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", s.Request.Source(), err))
 			continue
 		}
-		missing, secret := "", false
+		if b.preset && b.Optional && byPreset[fold(b.Name)] {
+			continue // an alternative to one that the credential had the fields for
+		}
+		missing, secret, served := "", false, len(b.Template.Fields()) > 0
 		for _, name := range b.Template.Fields() {
 			f, ok := c.Field(name)
 			if !ok && missing == "" {
 				missing = name
 			}
 			secret = secret || f.Secret
+			served = served && serve.Follows(name)
 		}
 		if missing != "" {
 			if !b.Optional {
@@ -110,7 +121,8 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 			errs = append(errs, fmt.Errorf("%s: binding %s: %w", s.Request.Source(), b.Name, err))
 			continue
 		}
-		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Secret: secret})
+		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Secret: secret, Served: served})
+		byPreset[fold(b.Name)] = b.preset
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

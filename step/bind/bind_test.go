@@ -178,3 +178,34 @@ func TestAValuePrintsAsItsNameOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestOfAPresetsAlternativesTheFirstThatFitsIsBound(t *testing.T) {
+	o := Options{Presets: map[string]string{"mine": "A=x? A=y? A==z? B=x?"}}
+	for _, c := range []struct{ fields, want string }{{"x=1 y=2", "A=1\nB=1"}, {"y=2", "A=2"}, {"w=3", "A=z"}} {
+		values, err := Bind(parse(t, "vault:a as=mine")[0], issued(strings.Fields(c.fields)...), o)
+		if err != nil || show(values) != c.want {
+			t.Errorf("%s: got %s, %v, want %s", c.fields, show(values), err, c.want)
+		}
+	}
+	if _, err := Bind(parse(t, "vault:a as=mine A=x")[0], issued("x=1"), o); err == nil {
+		t.Error("a name is bound by the preset and by the spec")
+	}
+}
+
+func TestAFieldThatWithCredsWouldAddMustBeOneItKnows(t *testing.T) {
+	err := Check(parse(t, "vault:a S=served:ssh-agnet\nvault:b P=@made:nothing"), Options{})
+	if err == nil || !strings.Contains(err.Error(), `did you mean "served:ssh-agent"`) || !strings.Contains(err.Error(), "made:nothing") {
+		t.Errorf("got %v", err)
+	}
+	names, err := Added(parse(t, "vault:a as=pki-pkcs12 X=username")[0], Options{})
+	if err != nil || strings.Join(names, " ") != "made:pkcs12 made:pkcs12-password" {
+		t.Errorf("got %q, %v", names, err)
+	}
+}
+
+func TestWhatIsServedIsKnownToFollowARotation(t *testing.T) {
+	values, err := Bind(parse(t, "vault:a S=served:ssh-agent U=username M='{username} {served:ssh-agent}'")[0], issued("username=u", "served:ssh-agent=/s"), Options{})
+	if err != nil || len(values) != 3 || !values[0].Served || values[1].Served || values[2].Served {
+		t.Errorf("got %+v, %v", values, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/spec"
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
@@ -15,6 +16,7 @@ import (
 type binding struct {
 	spec.Binding
 	origin origin
+	preset bool // it comes from a preset, a built-in one or a person's own
 }
 
 type origin int
@@ -52,6 +54,9 @@ func Check(specs []spec.Spec, o Options) error {
 				errs = append(errs, fmt.Errorf("%s: %w", s.Request.Source(), err))
 				continue
 			}
+			if err := known(b.Template.Fields()); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %s: %w", s.Request.Source(), b.Name, err))
+			}
 			if b.Optional {
 				continue // whether it will be bound, and so twice, is known only from the credential's fields
 			}
@@ -63,6 +68,38 @@ func Check(specs []spec.Spec, o Options) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// known refuses the name of a field that with-creds itself would have to add and does not know. What a server has is its own affair.
+func known(fields []string) error {
+	for _, name := range fields {
+		if all := serve.Names(); serve.Adds(name) && !slices.Contains(all, name) {
+			return fmt.Errorf("nothing is called %s%s; there are %s", name, nearest.DidYouMean(name, all), strings.Join(all, ", "))
+		}
+	}
+	return nil
+}
+
+// Added lists the fields that with-creds itself has to add to a spec's credential (see package serve); most need none.
+func Added(s spec.Spec, o Options) ([]string, error) {
+	bindings, err := o.resolve(s)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(fieldsOf(bindings), func(name string) bool { return !serve.Adds(name) }), nil
+}
+
+// fieldsOf are the names of the fields that bindings need, each once.
+func fieldsOf(bindings []binding) []string {
+	var names []string
+	for _, b := range bindings {
+		for _, name := range b.Template.Fields() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // resolve returns the bindings of a spec's preset and its own; none for the default form.
@@ -84,11 +121,11 @@ func (o Options) resolve(s spec.Spec) ([]binding, error) {
 			return nil, fmt.Errorf("preset %s: %w", s.Preset, err)
 		}
 		for _, b := range bindings {
-			all = append(all, binding{b, origin})
+			all = append(all, binding{Binding: b, origin: origin, preset: true})
 		}
 	}
 	for _, b := range s.Bindings {
-		all = append(all, binding{b, written})
+		all = append(all, binding{Binding: b, origin: written})
 	}
 	return all, nil
 }

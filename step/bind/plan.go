@@ -16,8 +16,8 @@ type Planned struct {
 // A PlannedVariable is one variable of a plan.
 type PlannedVariable struct {
 	Name     string   `json:"name"`
-	File     bool     `json:"file,omitempty"` // it holds the path of a private file
-	Fields   []string `json:"fields"`
+	File     bool     `json:"file,omitempty"`     // it holds the path of a private file
+	Fields   []string `json:"fields"`             // none: a fixed text
 	Optional bool     `json:"optional,omitempty"` // bound only where the credential has all of Fields
 }
 

@@ -2,19 +2,131 @@ package bind
 
 // A Preset is a named set of bindings for one family of clients.
 type Preset struct {
-	Name     string
-	About    string // one line: what a client finds
-	Clients  string // which read it without being told
-	Bindings string // in the grammar of spec.ParsePreset; ? marks what is bound only where the credential has the field
+	Name     string `json:"name"`
+	About    string `json:"about"`    // one line: what a client finds
+	Clients  string `json:"clients"`  // which read it without being told, or how to tell them
+	Example  string `json:"example"`  // a spec
+	Bindings string `json:"bindings"` // in the grammar of spec.ParsePreset; ? marks what is bound only where the credential has the fields
 }
 
 // BuiltIns are the presets of this package, sorted by name.
 //
 // To add one, add an entry: its names may be ones that are refused elsewhere (see refuse.go), for they were chosen here
 // with care. Bind what the family's own clients read by themselves, cite where they say so, and give what they cannot
-// read from the environment as a file. TestPresetsAreWellFormed holds an entry to the grammar and the order.
+// read from the environment as a file. What only a person knows (where the server is) is a parameter of the spec and comes as a field
+// (`?host=db:5432&database=app`), so it is optional. TestPresetsAreWellFormed holds an entry to the grammar and the order.
 func BuiltIns() []Preset {
 	return []Preset{
+		{
+			// "Using environment variables": https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html. A token
+			// that was there before does not belong to these keys, and no SDK takes an empty one for a token.
+			Name:    "aws",
+			About:   "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, and the region that ?region= names",
+			Clients: "aws, every AWS SDK, terraform; what must outlive the credential: as=aws-endpoint",
+			Example: "vault:aws/sts/deploy?ttl=15m&region=eu-central-1 as=aws",
+			Bindings: `AWS_ACCESS_KEY_ID=access_key AWS_SECRET_ACCESS_KEY=secret_key
+				AWS_SESSION_TOKEN=session_token? AWS_SESSION_TOKEN=security_token? AWS_SESSION_TOKEN==?
+				AWS_REGION=region? AWS_DEFAULT_REGION=region?`,
+		},
+		{
+			// "Container credential provider": https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html. Every SDK
+			// looks for keys in the environment first, so those that were there are blanked.
+			Name:    "aws-endpoint",
+			About:   "AWS_CONTAINER_CREDENTIALS_FULL_URI and its token: an endpoint of the run's own, which SDKs ask again before a credential ends",
+			Clients: "aws and every AWS SDK that knows the container credential provider",
+			Example: "vault:aws/sts/deploy?ttl=15m&region=eu-central-1 as=aws-endpoint",
+			Bindings: `AWS_CONTAINER_CREDENTIALS_FULL_URI=served:aws-url AWS_CONTAINER_AUTHORIZATION_TOKEN=served:aws-token
+				AWS_ACCESS_KEY_ID== AWS_SECRET_ACCESS_KEY== AWS_SESSION_TOKEN== AWS_REGION=region? AWS_DEFAULT_REGION=region?`,
+		},
+		{
+			// azidentity's EnvironmentCredential (https://learn.microsoft.com/azure/developer/go/sdk/authentication/authentication-overview) and
+			// terraform's azurerm (https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs/guides/service_principal_client_secret).
+			// No client takes an access token from the environment by a name of its own.
+			Name:    "azure",
+			About:   "AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and the same as ARM_*; tenant and subscription that ?tenant_id= and ?subscription_id= name",
+			Clients: "every Azure SDK's environment credential, terraform's azurerm, packer",
+			Example: "vault:azure/creds/deploy?tenant_id=00000000-0000-0000-0000-000000000000 as=azure",
+			Bindings: `AZURE_CLIENT_ID=client_id? AZURE_CLIENT_SECRET=client_secret? AZURE_TENANT_ID=tenant_id? AZURE_SUBSCRIPTION_ID=subscription_id?
+				ARM_CLIENT_ID=client_id? ARM_CLIENT_SECRET=client_secret? ARM_TENANT_ID=tenant_id? ARM_SUBSCRIPTION_ID=subscription_id?
+				AZURE_ACCESS_TOKEN=access_token?`,
+		},
+		{
+			// cqlsh reads the file with --credentials (https://cassandra.apache.org/doc/latest/cassandra/managing/tools/cqlsh.html); it is Python's
+			// configparser. [authentication] is what older ones read in a cqlshrc, with --cqlshrc.
+			Name:    "cassandra",
+			About:   "CASSANDRA_USERNAME and CASSANDRA_PASSWORD, and files for cqlsh --credentials and --cqlshrc",
+			Clients: `cqlsh --credentials "$CQLSH_CREDENTIALS", or --cqlshrc "$CQLSHRC" before 4.1; programs that read the pair`,
+			Example: "vault:database/creds/app as=cassandra",
+			Bindings: `CASSANDRA_USERNAME=username CASSANDRA_PASSWORD=password
+				CQLSH_CREDENTIALS=@'[PlainTextAuthProvider]
+username = {username|line}
+password = {password|line}
+'
+				CQLSHRC=@'[authentication]
+username = {username|line}
+password = {password|line}
+'`,
+		},
+		{
+			// A key: https://cloud.google.com/docs/authentication/application-default-credentials, and gcloud's auth/credential_file_override. A token:
+			// gcloud's auth/access_token_file, which is read afresh by each gcloud, and terraform's GOOGLE_OAUTH_ACCESS_TOKEN.
+			Name:    "gcp",
+			About:   "of a key, GOOGLE_APPLICATION_CREDENTIALS as a file; of a token, CLOUDSDK_AUTH_ACCESS_TOKEN_FILE and GOOGLE_OAUTH_ACCESS_TOKEN",
+			Clients: "gcloud, every Google Cloud library's default credentials (a key alone), terraform",
+			Example: "vault:gcp/roleset/deploy/token as=gcp",
+			Bindings: `GOOGLE_APPLICATION_CREDENTIALS=@'{private_key_data|unbase64}'? CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE=@'{private_key_data|unbase64}'?
+				CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=@token? GOOGLE_OAUTH_ACCESS_TOKEN=token?`,
+		},
+		{
+			// kubectl reads JSON as it does YAML. Without ?certificate_authority= (a file with the cluster's CA) the system's CAs are trusted.
+			Name:    "kubernetes",
+			About:   "KUBECONFIG as a file, for the API server that ?server= names, and KUBERNETES_TOKEN",
+			Clients: "kubectl, helm and all on client-go",
+			Example: "vault:kubernetes/creds/deploy?kubernetes_namespace=shop&server=https://kubernetes.default.svc as=kubernetes",
+			Bindings: `KUBERNETES_TOKEN=service_account_token
+				KUBECONFIG=@'{{"apiVersion":"v1","kind":"Config","current-context":"with-creds",
+"clusters":[{{"name":"with-creds","cluster":{{"server":"{server|json}","certificate-authority":"{certificate_authority|json}"}}}}],
+"users":[{{"name":"with-creds","user":{{"token":"{service_account_token|json}"}}}}],
+"contexts":[{{"name":"with-creds","context":{{"cluster":"with-creds","user":"with-creds","namespace":"{service_account_namespace|json}"}}}}]}}
+'?
+				KUBECONFIG=@'{{"apiVersion":"v1","kind":"Config","current-context":"with-creds",
+"clusters":[{{"name":"with-creds","cluster":{{"server":"{server|json}"}}}}],
+"users":[{{"name":"with-creds","user":{{"token":"{service_account_token|json}"}}}}],
+"contexts":[{{"name":"with-creds","context":{{"cluster":"with-creds","user":"with-creds","namespace":"{service_account_namespace|json}"}}}}]}}
+'?`,
+		},
+		{
+			// ldap.conf(5): LDAP followed by an option's name, BINDDN among them; OpenLDAP's tools take a password from -w, a prompt, or a file (-y).
+			// The answers of Vault's engine differ: a dynamic account has distinguished_names, a static one dn, one checked out a name alone.
+			Name:    "ldap",
+			About:   `LDAPBINDDN where the credential knows it, LDAP_USERNAME, LDAP_PASSWORD, and a file for -y "$LDAP_PASSWORD_FILE"`,
+			Clients: `ldapsearch, ldapmodify and the rest with -x -y "$LDAP_PASSWORD_FILE"`,
+			Example: "vault:ldap/creds/reader as=ldap",
+			Bindings: `LDAPBINDDN=dn? LDAPBINDDN=distinguished_names.0?
+				LDAP_USERNAME=username? LDAP_USERNAME=service_account_name? LDAP_PASSWORD=password LDAP_PASSWORD_FILE=@password`,
+		},
+		{
+			// https://www.mongodb.com/docs/manual/reference/connection-string/; --config of the database tools is YAML, and so JSON. Vault creates users in
+			// admin unless the role's statement names another database.
+			Name:    "mongodb",
+			About:   "MONGODB_USERNAME and MONGODB_PASSWORD, and with ?host= and ?database= MONGODB_URI and a file for mongodump --config",
+			Clients: `programs that read MONGODB_URI; mongosh "$MONGODB_URI"; mongodump --config "$MONGODB_TOOLS_CONFIG"`,
+			Example: "vault:database/creds/app?host=db:27017&database=shop as=mongodb",
+			Bindings: `MONGODB_USERNAME=username MONGODB_PASSWORD=password
+				MONGODB_URI='mongodb://{username|url}:{password|url}@{host}/{database|url}?authSource=admin'?
+				MONGODB_TOOLS_CONFIG=@'uri: "mongodb://{username|url}:{password|url}@{host}/{database|url}?authSource=admin"
+'?`,
+		},
+		{
+			// sqlcmd(1): https://learn.microsoft.com/sql/tools/sqlcmd/sqlcmd-use-scripting-variables; the URL is that of
+			// https://github.com/microsoft/go-mssqldb#the-connection-string-can-be-specified-in-one-of-three-formats.
+			Name:    "mssql",
+			About:   "SQLCMDUSER and SQLCMDPASSWORD, SQLCMDSERVER and SQLCMDDBNAME with ?host= and ?database=, and MSSQL_URL with both",
+			Clients: "sqlcmd; programs that read a sqlserver:// URL",
+			Example: "vault:database/creds/app?host=db&database=shop as=mssql",
+			Bindings: `SQLCMDUSER=username SQLCMDPASSWORD=password SQLCMDSERVER=host? SQLCMDDBNAME=database?
+				MSSQL_URL='sqlserver://{username|url}:{password|url}@{host}?database={database|url}'?`,
+		},
 		{
 			// No client takes the user from the environment: libmysqlclient asks the system for the login name
 			// (sql-common/client.cc, read_user_name), and MYSQL_HOST is read by the mysql client alone. So the pair is given
@@ -24,6 +136,7 @@ func BuiltIns() []Preset {
 			Name:    "mysql",
 			About:   `MYSQL_USER and MYSQL_PWD, and an option file for --defaults-extra-file="$MYSQL_DEFAULTS_FILE"`,
 			Clients: "mysql, mysqldump, mysqladmin, mariadb, mariadb-dump and all on libmysqlclient or MariaDB Connector/C",
+			Example: "vault:database/creds/app as=mysql",
 			Bindings: `MYSQL_USER=username MYSQL_PWD=password MYSQL_HOST=host? MYSQL_TCP_PORT=port? MYSQL_DATABASE=database?
 				MYSQL_DEFAULTS_FILE=@'[client]
 user="{username|mycnf}"
@@ -31,13 +144,116 @@ password="{password|mycnf}"
 '`,
 		},
 		{
+			// SQL*Plus reads no password from the environment: `sqlplus /nolog @file` logs in from a script. Names are not quoted, for Vault creates them
+			// unquoted; a quoted password keeps its case. "set define off" lets it hold an &.
+			Name:    "oracle",
+			About:   "ORACLE_USERNAME and ORACLE_PASSWORD, and with ?host= and ?database= (the service) ORACLE_URL and a login script for sqlplus",
+			Clients: `sqlplus /nolog @"$ORACLE_LOGIN_SQL" @report.sql; programs that read an oracle:// URL`,
+			Example: "vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle",
+			Bindings: `ORACLE_USERNAME=username ORACLE_PASSWORD=password
+				ORACLE_URL='oracle://{username|url}:{password|url}@{host}/{database|url}'?
+				ORACLE_LOGIN_SQL=@'set define off
+connect {username|line}/"{password|dquote}"@//{host}/{database}
+'?`,
+		},
+		{
+			// There are no names that TLS clients share; these are for --cert, --key and --cacert of curl, -cert and -key of openssl. A server wants
+			// TLS_CHAIN: the certificate and what leads from it to the root.
+			Name:    "pki",
+			About:   "files: TLS_CERT, TLS_KEY, TLS_CA, and TLS_CHAIN (the certificate, then its issuers)",
+			Clients: `curl --cert "$TLS_CERT" --key "$TLS_KEY" --cacert "$TLS_CA", openssl s_client, any server's settings`,
+			Example: "vault:pki/issue/web?common_name=ci.example.com as=pki",
+			Bindings: `TLS_CERT=@certificate TLS_KEY=@private_key TLS_CA=@issuing_ca
+				TLS_CHAIN=@'{certificate}
+{ca_chain}
+'? TLS_CHAIN=@certificate?`,
+		},
+		{
+			Name:     "pki-pkcs12",
+			About:    "TLS_PKCS12, a file with key, certificate and chain, and TLS_PKCS12_PASSWORD, made for it",
+			Clients:  "Java key stores, .NET, curl --cert-type P12",
+			Example:  "vault:pki/issue/web?common_name=ci.example.com as=pki-pkcs12",
+			Bindings: `TLS_PKCS12=@made:pkcs12 TLS_PKCS12_PASSWORD=made:pkcs12-password`,
+		},
+		{
 			// PostgreSQL's manual, "34.15. Environment Variables" (libpq).
 			Name:     "postgres",
 			About:    "PGUSER and PGPASSWORD, and PGHOST, PGPORT, PGDATABASE, PGSSLMODE where the credential knows them",
 			Clients:  "psql, pg_dump, pg_restore, pgbench and all on libpq, pgx, lib/pq, psycopg, asyncpg, node-postgres, npgsql",
+			Example:  "vault:database/creds/readonly as=postgres",
 			Bindings: `PGUSER=username PGPASSWORD=password PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode?`,
 		},
+		{
+			// PostgreSQL's manual, "34.16. The Password File" and "34.17. The Connection Service File". Files follow a rotation: a client that
+			// connects again finds the new password, and as the user changes with it, that must come from a file as well: from the service. A
+			// service's password cannot hold what a line cannot; the password file is for clients that know no services.
+			Name:    "postgres-files",
+			About:   "PGSERVICE with PGSERVICEFILE, which holds user and password, and PGPASSFILE; nothing secret in a variable",
+			Clients: "psql, pg_dump and all on libpq, pgx; each new connection finds the newest credential",
+			Example: "vault:database/creds/readonly as=postgres-files",
+			Bindings: `PGSERVICE==with-creds
+				PGSERVICEFILE=@'[with-creds]
+user={username|line}
+password={password|line}
+'
+				PGPASSFILE=@'*:*:*:{username|pgpass}:{password|pgpass}
+'
+				PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode?`,
+		},
+		{
+			// https://www.rabbitmq.com/docs/uri-spec
+			Name:     "rabbitmq",
+			About:    "RABBITMQ_USERNAME and RABBITMQ_PASSWORD, and AMQP_URL with ?host=",
+			Clients:  "programs that read the pair or an amqp:// URL; curl with the management API",
+			Example:  "vault:rabbitmq/creds/app?host=mq:5672 as=rabbitmq",
+			Bindings: `RABBITMQ_USERNAME=username RABBITMQ_PASSWORD=password AMQP_URL='amqp://{username|url}:{password|url}@{host}'?`,
+		},
+		{
+			// redis-cli reads the password alone (https://redis.io/docs/latest/develop/tools/cli/); the URL is IANA's redis scheme.
+			Name:     "redis",
+			About:    "REDIS_USERNAME and REDISCLI_AUTH, and REDIS_URL with ?host=",
+			Clients:  `redis-cli --user "$REDIS_USERNAME"; programs that read REDIS_URL`,
+			Example:  "vault:database/creds/cache?host=cache:6379 as=redis",
+			Bindings: `REDIS_USERNAME=username REDISCLI_AUTH=password REDIS_URL='redis://{username|url}:{password|url}@{host}'?`,
+		},
+		{
+			// ssh(1), SSH_AUTH_SOCK: the agent offers the key with its certificate.
+			Name:     "ssh",
+			About:    "SSH_AUTH_SOCK, an agent of the run's own with the key and its certificate; nothing is written to a file",
+			Clients:  "ssh, scp, sftp, rsync, git, ansible",
+			Example:  "vault:ssh/sign/ci?public_key=generate as=ssh",
+			Bindings: `SSH_AUTH_SOCK=served:ssh-agent`,
+		},
+		{
+			// ssh(1) takes -i, and CertificateFile= of ssh_config(5) for a certificate that is not beside its key.
+			Name:     "ssh-files",
+			About:    "SSH_KEY_FILE and SSH_CERTIFICATE_FILE",
+			Clients:  `ssh -i "$SSH_KEY_FILE" -o CertificateFile="$SSH_CERTIFICATE_FILE"`,
+			Example:  "vault:ssh/sign/ci?public_key=generate as=ssh-files",
+			Bindings: `SSH_KEY_FILE=@private_key SSH_CERTIFICATE_FILE=@signed_key`,
+		},
+		{
+			// ssh(1) runs SSH_ASKPASS for a password when SSH_ASKPASS_REQUIRE says so (OpenSSH 8.4); SSHPASS is for sshpass -e.
+			Name:     "ssh-otp",
+			About:    "a one-time password: SSHPASS, and SSH_ASKPASS, a program that answers ssh's prompt for a password with it",
+			Clients:  "ssh and scp of OpenSSH 8.4 and later, sshpass -e",
+			Example:  "vault:ssh/creds/otp?ip=10.0.0.7 as=ssh-otp",
+			Bindings: `SSHPASS=key SSH_ASKPASS=served:askpass SSH_ASKPASS_REQUIRE==force`,
+		},
 	}
+}
+
+// All are the presets that a spec can name, sorted by name: a person's own go before the built-in ones of the same name.
+func (o Options) All() []Preset {
+	var all []Preset
+	for _, name := range o.presetNames() {
+		p, _ := BuiltIn(name)
+		if own := o.Presets[name]; own != "" {
+			p = Preset{Name: name, About: "one of your own", Bindings: own}
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // BuiltIn returns the preset of that name.

@@ -17,8 +17,9 @@ func IsName(name string) bool {
 }
 
 // ParsePreset reads the bindings of a preset: the grammar of a spec's bindings, over as many lines as one likes, where a
-// right side that ends in ? is optional. The text of a preset's template can therefore not end in a question mark of its
-// own. The error is an *Error.
+// right side that ends in ? is optional, and one that begins with = is fixed text (NAME==text), for the variables without
+// which a client does not look at the others. The text of a preset's template can therefore not end in a question mark of
+// its own. The error is an *Error.
 func ParsePreset(text string) ([]Binding, error) {
 	lines, err := split(text)
 	if err != nil {
@@ -29,7 +30,12 @@ func ParsePreset(text string) ([]Binding, error) {
 		for _, w := range words {
 			body, optional := strings.CutSuffix(w.text, "?")
 			// Only the text is cut: the offsets behind it are never asked for.
-			b, err := parseBinding(text, word{text: body, offsets: w.offsets, begin: w.begin, end: w.end})
+			w := word{text: body, offsets: w.offsets, begin: w.begin, end: w.end}
+			b, fixed := parseFixed(w)
+			var err error
+			if !fixed {
+				b, err = parseBinding(text, w)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -41,6 +47,12 @@ func ParsePreset(text string) ([]Binding, error) {
 		return nil, newError(text, 0, "a preset binds at least one variable: write NAME=field")
 	}
 	return all, nil
+}
+
+// parseFixed reads NAME==text.
+func parseFixed(w word) (Binding, bool) {
+	name, literal, found := strings.Cut(w.text, "==")
+	return Binding{Name: name, Template: Template{parts: []part{{literal: literal}}}}, found && IsName(name)
 }
 
 // parseBinding reads NAME=field, NAME='text {field|filter}' and both with @.
@@ -83,8 +95,16 @@ func parseBinding(text string, w word) (Binding, error) {
 	return b, nil
 }
 
-// String is the binding as the grammar has it, with the ? of an optional one, which only ParsePreset reads back.
+// String is the binding as the grammar has it, with the ? of an optional one and the == of a fixed one, which only
+// ParsePreset reads back.
 func (b Binding) String() string {
+	if literal, fixed := b.Template.Fixed(); fixed {
+		body := "=" + literal
+		if b.Optional {
+			body += "?"
+		}
+		return b.Name + "=" + quote(body)
+	}
 	body := b.Template.bindingText()
 	body = strings.Repeat("@", len(body)-len(strings.TrimLeft(body, "@"))) + body
 	if b.File {
@@ -98,7 +118,7 @@ func (b Binding) String() string {
 
 // isBareField reports whether a field's name can be written without braces.
 func isBareField(name string) bool {
-	return isField(name) && name[0] != '@' && !strings.HasSuffix(name, "?") && !strings.ContainsFunc(name, unicode.IsSpace)
+	return isField(name) && name[0] != '@' && name[0] != '=' && !strings.HasSuffix(name, "?") && !strings.ContainsFunc(name, unicode.IsSpace)
 }
 
 // isField reports whether a field can be named at all: providers join what they will by dots, and an engine's keys are its

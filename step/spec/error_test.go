@@ -109,7 +109,7 @@ func TestCaretStandsUnderTheFaultAndHidesWhatIsPrivate(t *testing.T) {
 func TestAFaultInAPresetIsShown(t *testing.T) {
 	_, err := ParsePreset("A=a\nB='{b|ulr}' C='http://{c}?d={e}'")
 	e, ok := err.(*Error)
-	if !ok || e.Error() != "spec, line 2, column 7: B: there is no filter \"ulr\" (did you mean \"url\"?); the filters are url, json, base64, shell, mycnf" ||
+	if !ok || e.Error() != "spec, line 2, column 7: B: there is no filter \"ulr\" (did you mean \"url\"?); the filters are url, json, base64, shell, mycnf, pgpass, line, dquote, unbase64" ||
 		!strings.HasPrefix(e.Caret(), "B='{b|ulr}' C='http") || !strings.HasSuffix(e.Caret(), "\n      ^") {
 		t.Errorf("got %v\n%s", err, e.Caret())
 	}

@@ -24,6 +24,10 @@ func Filters() []Filter {
 		{"base64", "standard base64 with padding on one line (RFC 4648, 4)", filterBase64},
 		{"shell", "one single-quoted word of a POSIX shell, quotes included", filterShell},
 		{"mycnf", `the inside of a double-quoted value in a MySQL or MariaDB option file: password="{password|mycnf}"`, filterMyCnf},
+		{"pgpass", "one field of a PostgreSQL password file, with \\ before : and \\", filterPgpass},
+		{"line", "the value as it is, for files of NAME = value lines that know no quotes; refused where a line could not hold it", filterLine},
+		{"dquote", `the inside of double quotes where nothing escapes one, as in SQL*Plus; refused where the value holds one`, filterDquote},
+		{"unbase64", "what standard base64 stands for, as Google's key files come", filterUnbase64},
 	}
 }
 
@@ -78,4 +82,35 @@ func filterMyCnf(s string) (string, error) {
 		return "", errors.New("the value is longer than a line of an option file may be (about 4000 bytes)")
 	}
 	return escaped, nil
+}
+
+// filterPgpass follows PostgreSQL's manual, "34.16. The Password File"; libpq (passwordFromFile in fe-connect.c) reads a line at a time.
+func filterPgpass(s string) (string, error) {
+	if strings.ContainsAny(s, "\n\r\x00") {
+		return "", errors.New("the value has several lines, or a NUL, which a password file cannot carry")
+	}
+	return strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(s), nil
+}
+
+// filterLine is for readers like Python's configparser, which cqlsh uses: a line's outer white space is dropped.
+func filterLine(s string) (string, error) {
+	if s != strings.TrimSpace(s) || strings.ContainsAny(s, "\n\r\v\f\x00\u0085\u2028\u2029") {
+		return "", errors.New("the value begins or ends with white space or has several lines, which this kind of file cannot carry")
+	}
+	return s, nil
+}
+
+func filterDquote(s string) (string, error) {
+	if strings.ContainsAny(s, "\"\n\r\x00") {
+		return "", errors.New("the value holds a double quote or has several lines, which cannot be quoted here")
+	}
+	return s, nil
+}
+
+func filterUnbase64(s string) (string, error) {
+	text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(s))
+	if err != nil {
+		return "", errors.New("the value is not base64")
+	}
+	return string(text), nil
 }

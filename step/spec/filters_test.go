@@ -59,13 +59,17 @@ func TestFiltersYieldWhatTheirSyntaxReadsBack(t *testing.T) {
 
 func TestFilterFormsAreExactlyThese(t *testing.T) {
 	for filter, want := range map[string]string{
-		"url":         "p%27%2F%3A%40%20%C3%A9%22-._~%2B",
-		"json":        `p'/:@ é\"-._~+`,
-		"base64":      "cCcvOkAgw6kiLS5ffis=",
-		"shell":       `'p'\''/:@ é"-._~+'`,
-		"mycnf":       `p\'/:@ é\"-._~+`,
-		"url|base64":  "cCUyNyUyRiUzQSU0MCUyMCVDMyVBOSUyMi0uX34lMkI=",
-		"shell|mycnf": `\'p\'\\\'\'/:@ é\"-._~+\'`,
+		"url":             "p%27%2F%3A%40%20%C3%A9%22-._~%2B",
+		"json":            `p'/:@ é\"-._~+`,
+		"base64":          "cCcvOkAgw6kiLS5ffis=",
+		"shell":           `'p'\''/:@ é"-._~+'`,
+		"mycnf":           `p\'/:@ é\"-._~+`,
+		"url|base64":      "cCUyNyUyRiUzQSU0MCUyMCVDMyVBOSUyMi0uX34lMkI=",
+		"line|url|dquote": "p%27%2F%3A%40%20%C3%A9%22-._~%2B",
+		"pgpass":          `p'/\:@ é"-._~+`,
+		"line":            `p'/:@ é"-._~+`,
+		"base64|unbase64": `p'/:@ é"-._~+`,
+		"shell|mycnf":     `\'p\'\\\'\'/:@ é\"-._~+\'`,
 	} {
 		if got, err := execute(t, "{x|"+filter+"}", `p'/:@ é"-._~+`); err != nil || got != want {
 			t.Errorf("%s: got %s, %v, want %s", filter, got, err, want)
@@ -140,7 +144,8 @@ func TestMyCnfFilterLeavesNothingThatEndsItsQuotesOrItsLine(t *testing.T) {
 }
 
 func TestAValueAFilterCannotCarryIsRefusedWithoutShowingIt(t *testing.T) {
-	for filter, value := range map[string]string{"json": "h1dden\xff", "mycnf": "h1dden\x00", "base64|mycnf": strings.Repeat("h1dden", 1000)} {
+	for filter, value := range map[string]string{"json": "h1dden\xff", "mycnf": "h1dden\x00", "base64|mycnf": strings.Repeat("h1dden", 1000),
+		"pgpass": "h1dden\nx", "line": "h1dden ", "dquote": "h1dden\"", "url|line|unbase64": "h1dden!"} {
 		out, err := execute(t, "{x|"+filter+"}", value)
 		if err == nil || out != "" || !strings.Contains(err.Error(), `"x"`) || strings.Contains(err.Error(), "h1dden") {
 			t.Errorf("%s: got %q, %v", filter, out, err)

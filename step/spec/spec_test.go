@@ -105,7 +105,7 @@ func TestManySpecsOneALine(t *testing.T) {
 }
 
 func TestPresetBindingsMayBeOptional(t *testing.T) {
-	got, err := ParsePreset("PGUSER=username PGHOST=host?\n  F=@'[client]\nuser={username}'? # file")
+	got, err := ParsePreset("PGUSER=username PGHOST=host?\n  F=@'[client]\nuser={username}'? # file\nMODE==force 'O== a =b'? E==")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,9 +113,15 @@ func TestPresetBindingsMayBeOptional(t *testing.T) {
 		{Name: "PGUSER", Template: field("username")},
 		{Name: "PGHOST", Template: field("host"), Optional: true},
 		{Name: "F", File: true, Optional: true, Template: Template{[]part{{literal: "[client]\nuser="}, {field: "username"}}}},
+		{Name: "MODE", Template: Template{[]part{{literal: "force"}}}},
+		{Name: "O", Optional: true, Template: Template{[]part{{literal: " a =b"}}}},
+		{Name: "E", Template: Template{[]part{{}}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	if _, err := Parse("vault:x MODE==force"); err == nil {
+		t.Error("a fixed text is accepted outside a preset")
 	}
 	for _, b := range got {
 		again, err := ParsePreset(b.String())

@@ -10,7 +10,7 @@ import (
 
 // A Template is text with fields in it: "postgres://{username}:{password|url}@db/app". A field is written {name}, or
 // {name|filter|filter}, filters applied from left to right (see [Filters]). A literal brace is doubled: {{ and }}. Every
-// template names at least one field. The zero Template is empty text.
+// template but a preset's fixed text names at least one field. The zero Template is empty text.
 type Template struct{ parts []part }
 
 // A part is either literal text or a field.
@@ -106,6 +106,14 @@ func (t Template) Fields() []string {
 		}
 	}
 	return names
+}
+
+// Fixed returns the text of a template that is nothing else.
+func (t Template) Fixed() (text string, fixed bool) {
+	if len(t.parts) != 1 || t.parts[0].field != "" {
+		return "", false
+	}
+	return t.parts[0].literal, true
 }
 
 // Execute puts the fields in. An error names a field that lookup does not have, or one whose value a filter cannot carry;
