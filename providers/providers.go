@@ -224,8 +224,13 @@ type Settings struct {
 	Leash  time.Duration // the longest life anything should be given while it can be renewed; 0: what the role gives
 	// Intend is told of a lease that is about to exist, before the request that makes it. An error forbids the request.
 	Intend func(Lease) error
-	// Warn prints one line for a person; never a secret.
-	Warn func(format string, args ...any)
+	// Labels say for the auditor what the run belongs to: "ci", "job", "url". They are put where the source of credentials keeps such a thing.
+	Labels map[string]string
+	// Warn prints one line for a person, Say one that can be turned off; never a secret.
+	Warn, Say func(format string, args ...any)
+	// Remember returns what once returned when it was first called for the key in this run, without calling it again: for what can be had only
+	// once, such as a wrapped secret, when Open is called a second time. An error is not remembered.
+	Remember func(key string, once func() (string, error)) (string, error)
 	// Requests counts the round trips made, for the receipt.
 	Requests *atomic.Int64
 }
@@ -254,6 +259,21 @@ func (s Settings) Warnf(format string, args ...any) {
 	if s.Warn != nil {
 		s.Warn(format, args...)
 	}
+}
+
+// Sayf calls Say where there is one.
+func (s Settings) Sayf(format string, args ...any) {
+	if s.Say != nil {
+		s.Say(format, args...)
+	}
+}
+
+// Once calls Remember where there is one, and once itself where there is none.
+func (s Settings) Once(key string, once func() (string, error)) (string, error) {
+	if s.Remember == nil {
+		return once()
+	}
+	return s.Remember(key, once)
 }
 
 // CountRequest counts one round trip.

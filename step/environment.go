@@ -157,6 +157,9 @@ func (r *run) drops(name string) bool {
 	if name == "WITH_CREDS" || strings.HasPrefix(name, "WITH_CREDS_") {
 		return true
 	}
+	if slices.Contains(r.DropEnv, name) {
+		return true
+	}
 	for _, s := range r.Specs {
 		if slices.Contains(r.Providers[s.Request.Provider].SecretEnv(), name) {
 			return true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"syscall"
 	"time"
 
@@ -58,7 +59,10 @@ func (r *run) login(ctx context.Context, name string) error {
 		Run:      r.id,
 		Leash:    r.Leash,
 		Intend:   r.intend(name),
+		Labels:   r.labels(),
 		Warn:     r.Log.Warn,
+		Say:      r.Log.Say,
+		Remember: r.memory.remember,
 		Requests: &r.requests,
 	})
 	if err != nil {
@@ -73,6 +77,43 @@ func (r *run) login(ctx context.Context, name string) error {
 	r.sessions[name] = entry
 	r.opened = append(r.opened, entry)
 	return nil
+}
+
+// labels say for the auditor what the run belongs to.
+func (r *run) labels() map[string]string {
+	if r.CI == nil {
+		return nil
+	}
+	labels := map[string]string{}
+	for name, value := range map[string]string{"ci": r.CI.System, "job": r.CI.Job, "url": r.CI.URL} {
+		if value != "" {
+			labels[name] = value
+		}
+	}
+	return labels
+}
+
+// A memory is what logging in again must not ask for again.
+type memory struct {
+	mu     sync.Mutex
+	values map[string]string
+}
+
+func (m *memory) remember(key string, once func() (string, error)) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v, ok := m.values[key]; ok {
+		return v, nil
+	}
+	v, err := once()
+	if err != nil {
+		return "", err
+	}
+	if m.values == nil {
+		m.values = map[string]string{}
+	}
+	m.values[key] = v
+	return v, nil
 }
 
 // intend enters what is about to exist into the book, and lets the guard have it on the disk first.

@@ -49,6 +49,7 @@ type Options struct {
 
 	Bind    bind.Options
 	PassEnv []string // secrets of with-creds' own that the command may inherit
+	DropEnv []string // variables it may not, beside those that the providers name
 	Mask    bool
 	MaskNow []string // values the command already has, to be masked as well
 	// Masking returns the line that makes the CI's log filter mask a value; nil: it has none.
@@ -109,6 +110,7 @@ type run struct {
 	masker   *mask.Masker
 	masked   atomic.Int64
 	requests atomic.Int64
+	memory   memory
 	child    *child.Child
 	ended    child.Result
 

@@ -117,6 +117,9 @@ func (j job) options(w *world, signals <-chan os.Signal) step.Options {
 		Receipt:       j.Receipt,
 		Log:           j.log,
 	}
+	if j.VaultJWTName != "" {
+		o.DropEnv = append(o.DropEnv, j.VaultJWTName)
+	}
 	for _, name := range j.MaskEnv {
 		o.MaskNow = append(o.MaskNow, env[name])
 	}

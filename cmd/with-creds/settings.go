@@ -32,9 +32,11 @@ type settings struct {
 	Receipt         string        `env:"WITH_CREDS_RECEIPT" flag:"receipt" usage:"write the JSON account of the run to FILE" arg:"FILE"`
 	AllowEnv        []string      `env:"WITH_CREDS_ALLOW_ENV" flag:"allow-env" usage:"allow binding NAME although it changes how programs load code; repeatable" arg:"NAME"`
 	PassEnv         []string      `env:"WITH_CREDS_PASS_ENV" flag:"pass-env" usage:"let the command inherit NAME, a secret of with-creds' own; repeatable" arg:"NAME"`
-	VaultAuth       string        `env:"WITH_CREDS_VAULT_AUTH" flag:"vault-auth" usage:"log in to Vault by METHOD: token, approle, jwt or kubernetes (default token)" arg:"METHOD"`
+	VaultAuth       string        `env:"WITH_CREDS_VAULT_AUTH" flag:"vault-auth" usage:"log in to Vault by METHOD: token, approle, jwt, kubernetes, or auto, which looks what there is (default token)" arg:"METHOD"`
 	VaultRole       string        `env:"WITH_CREDS_VAULT_ROLE" flag:"vault-role" usage:"log in to Vault as the role NAME" arg:"NAME"`
 	VaultMount      string        `env:"WITH_CREDS_VAULT_MOUNT" flag:"vault-mount" usage:"PATH of Vault's auth method, when it is not mounted at its own name" arg:"PATH"`
+	VaultAudience   string        `env:"WITH_CREDS_VAULT_AUDIENCE" flag:"vault-audience" usage:"ask GitHub's runner for an id token made out to AUDIENCE, when logging in by jwt" arg:"AUDIENCE"`
+	VaultJWTName    string        `env:"WITH_CREDS_VAULT_JWT_VARIABLE" flag:"vault-jwt-variable" usage:"the variable NAME has the token to log in with, when logging in by jwt" arg:"NAME"`
 	VaultChildToken bool          `env:"WITH_CREDS_VAULT_CHILD_TOKEN" flag:"vault-child-token" usage:"make a token of the run's own from the one at hand (one more round trip)"`
 	Quiet           bool          `env:"WITH_CREDS_QUIET" flag:"quiet" usage:"no line when credentials are issued and revoked"`
 	Verbose         bool          `env:"WITH_CREDS_VERBOSE" flag:"verbose" usage:"say what is done, step by step"`
@@ -46,6 +48,7 @@ var secretNames = []string{
 	"WITH_CREDS_POSTGRES_URL",
 	"WITH_CREDS_VAULT_ROLE_ID", "WITH_CREDS_VAULT_ROLE_ID_FILE",
 	"WITH_CREDS_VAULT_SECRET_ID", "WITH_CREDS_VAULT_SECRET_ID_FILE",
+	"WITH_CREDS_VAULT_WRAPPED_SECRET_ID", "WITH_CREDS_VAULT_WRAPPED_SECRET_ID_FILE",
 	"WITH_CREDS_VAULT_JWT", "WITH_CREDS_VAULT_JWT_FILE",
 }
 

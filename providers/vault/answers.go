@@ -86,7 +86,8 @@ var answers = []answerRow{
 	// vault/request_handling.go, where no token of that name is found (since 1.16; older ones say "permission denied" alone)
 	{403, 403, "invalid token", dead, "the token is not valid: it has expired or was revoked"},
 	{403, 403, "bad token", dead, "the token is not valid: it has expired or was revoked"},
-	{403, 403, "", forbidden, "permission denied"},
+	{403, 403, "permission denied", forbidden, "permission denied"},
+	{403, 403, "", forbidden, ""}, // an auth method's own words
 	{404, 404, "", missing, ""},
 	{405, 405, "", unsupported, "unsupported operation"},
 	// https://developer.hashicorp.com/vault/docs/enterprise/consistency: this node has not caught up yet

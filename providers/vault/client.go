@@ -62,6 +62,12 @@ func newClient(conn connection, count func()) (*client, error) {
 		return nil, errors.New("vault: the process's own VAULT_* variables cannot be read by Vault's library: " + firstLine(err.Error()))
 	}
 	headers := http.Header{"X-Vault-Request": {"true"}}
+	if conn.Agent != "" {
+		headers.Set("User-Agent", conn.Agent)
+	}
+	if conn.Run != "" {
+		headers.Set("X-Correlation-Id", conn.Run)
+	}
 	for name, value := range conn.Headers {
 		headers.Set(name, value)
 	}
@@ -125,9 +131,14 @@ func (c *client) proxy() (func(*http.Request) (*url.URL, error), error) {
 		}
 		return http.ProxyURL(u), nil
 	}
-	config := httpproxy.Config{HTTPProxy: c.conn.HTTPProxy, HTTPSProxy: c.conn.HTTPSProxy, NoProxy: c.conn.NoProxy}
+	return c.conn.environmentProxy(), nil
+}
+
+// environmentProxy chooses by HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as they were when the settings were read.
+func (c connection) environmentProxy() func(*http.Request) (*url.URL, error) {
+	config := httpproxy.Config{HTTPProxy: c.HTTPProxy, HTTPSProxy: c.HTTPSProxy, NoProxy: c.NoProxy}
 	choose := config.ProxyFunc()
-	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }, nil
+	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }
 }
 
 func (c *client) token() string         { return c.api.Token() }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,57 +13,16 @@ import (
 	"github.com/with-creds/with-creds/providers"
 )
 
-// loginMethods are the ways to log in, by the name that WITH_CREDS_VAULT_AUTH gives; each is also where Vault mounts it by default. A method
-// makes the body of a request to auth/MOUNT/login out of the settings.
-var loginMethods = map[string]func(settings) (map[string]any, error){
-	"approle":    approle,
-	"jwt":        func(set settings) (map[string]any, error) { return set.bearer("") },
-	"kubernetes": func(set settings) (map[string]any, error) { return set.bearer(serviceAccountToken) },
-}
-
-// https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle
-func approle(set settings) (map[string]any, error) {
-	roleID, err := set.secret("WITH_CREDS_VAULT_ROLE_ID")
-	if err != nil {
-		return nil, err
-	}
-	body := map[string]any{"role_id": roleID}
-	// A role may be bound by address alone (bind_secret_id=false).
-	secretID, err := set.secret("WITH_CREDS_VAULT_SECRET_ID")
-	switch {
-	case err == nil:
-		body["secret_id"] = secretID
-	case set.run.Get("WITH_CREDS_VAULT_SECRET_ID_FILE") != "":
-		return nil, err
-	}
-	return body, nil
-}
-
-const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token" //nolint:gosec // a path
-
-// bearer is a login by a token that another system signed: https://developer.hashicorp.com/vault/api-docs/auth/jwt#jwt-login and
-// https://developer.hashicorp.com/vault/api-docs/auth/kubernetes#login. fallback is the file it is in when no setting says.
-func (set settings) bearer(fallback string) (map[string]any, error) {
-	token, err := set.secret("WITH_CREDS_VAULT_JWT")
-	if err != nil && fallback != "" && set.run.Get("WITH_CREDS_VAULT_JWT_FILE") == "" {
-		content, readErr := os.ReadFile(fallback)
-		token, err = strings.TrimSpace(string(content)), readErr
-		if err != nil {
-			err = fmt.Errorf("vault: WITH_CREDS_VAULT_JWT is not set, and there is no service account: %w", err)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	body := map[string]any{"jwt": token}
-	if set.Role != "" {
-		body["role"] = set.Role
-	}
-	return body, nil
-}
-
-// authenticate gives the session its token, by at most one request.
+// authenticate gives the session its token: by one request, with a wrapped secret id by three, and by none when a token is at hand.
 func (s *Session) authenticate(ctx context.Context, set settings) error {
+	if set.Auth == "auto" {
+		var why string
+		var err error
+		if set.Auth, why, err = set.choose(); err != nil {
+			return err
+		}
+		s.run.Sayf("vault: logging in by %s: %s", set.Auth, why)
+	}
 	if set.Auth == "token" {
 		token, err := set.findToken(ctx)
 		if err != nil {
@@ -79,28 +37,19 @@ func (s *Session) authenticate(ctx context.Context, set settings) error {
 	method, ok := loginMethods[set.Auth]
 	if !ok {
 		known := slices.Sorted(maps.Keys(loginMethods))
-		return fmt.Errorf("vault: WITH_CREDS_VAULT_AUTH is %q: write token, %s", set.Auth, strings.Join(known, ", "))
+		return fmt.Errorf("vault: WITH_CREDS_VAULT_AUTH is %q: write auto, token, %s", set.Auth, strings.Join(known, ", "))
 	}
-	body, err := method(set)
+	mount := strings.Trim(firstOf(set.Mount, set.Auth), "/")
+	body, err := method(ctx, s, set)
 	if err != nil {
 		return err
 	}
-	path := "auth/" + strings.Trim(firstOf(set.Mount, set.Auth), "/") + "/login"
+	path := "auth/" + mount + "/login"
 	answer, err := s.client.call(ctx, repeated, put, path, nil, body)
 	if err != nil {
-		return s.explain(err, "logging in at", path, loginHint(err))
+		return s.explain(err, "logging in at", path, loginHint(err, set, body, time.Now()))
 	}
 	return s.take(answer, path)
-}
-
-func loginHint(err error) string {
-	switch meansOf(err) {
-	case forbidden, missing, unsupported:
-		return "is the auth method mounted there, and the namespace right?"
-	case dead:
-		return "does the namespace exist?"
-	}
-	return ""
 }
 
 // adopt makes a child of the token at hand, and the child the session's own. It costs a round trip before the command, so it is asked for
@@ -109,7 +58,7 @@ func loginHint(err error) string {
 // does not, the session works with the token at hand and says so.
 func (s *Session) adopt(ctx context.Context) error {
 	const path = "auth/token/create"
-	body := map[string]any{"display_name": "with-creds", "renewable": true, "meta": map[string]string{"with_creds_run": s.run.Run}}
+	body := map[string]any{"display_name": "with-creds", "renewable": true, "meta": s.metadata()}
 	if s.run.Leash > 0 {
 		body["ttl"] = inSeconds(s.run.Leash)
 	}
@@ -122,6 +71,15 @@ func (s *Session) adopt(ctx context.Context) error {
 		return s.explain(err, "making a token at", path, "")
 	}
 	return s.take(answer, path)
+}
+
+// metadata is what the run's token says of the run, so that an auditor finds the build behind what was issued.
+func (s *Session) metadata() map[string]string {
+	meta := map[string]string{"with_creds_run": s.run.Run}
+	for name, value := range s.run.Labels {
+		meta["with_creds_"+name] = firstLine(value)
+	}
+	return meta
 }
 
 // take makes the token of an answer the session's own.

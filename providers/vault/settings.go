@@ -44,10 +44,15 @@ type settings struct {
 	HTTPSProxy string `env:"HTTPS_PROXY"`
 	NoProxy    string `env:"NO_PROXY"`
 
-	Auth       string `env:"WITH_CREDS_VAULT_AUTH,default=token"` // a name in loginMethods, or token
+	Auth       string `env:"WITH_CREDS_VAULT_AUTH,default=token"` // a name in loginMethods, token or auto
 	Role       string `env:"WITH_CREDS_VAULT_ROLE"`
 	Mount      string `env:"WITH_CREDS_VAULT_MOUNT"`       // default: the method's name
 	ChildToken bool   `env:"WITH_CREDS_VAULT_CHILD_TOKEN"` // see Session.adopt
+
+	Audience       string `env:"WITH_CREDS_VAULT_AUDIENCE"`     // of the id token asked of GitHub's runner
+	JWTVariable    string `env:"WITH_CREDS_VAULT_JWT_VARIABLE"` // which variable has the token of a login by jwt
+	IDTokenURL     string `env:"ACTIONS_ID_TOKEN_REQUEST_URL"`
+	IDTokenRequest string `env:"ACTIONS_ID_TOKEN_REQUEST_TOKEN"`
 
 	Token      string `env:"VAULT_TOKEN"`
 	ConfigPath string `env:"VAULT_CONFIG_PATH"` // of the vault command's own settings; default ~/.vault
@@ -137,6 +142,10 @@ type connection struct {
 	Timeout    time.Duration     `json:"timeout"`
 	MaxRetries int               `json:"max_retries"`
 	SRVLookup  bool              `json:"srv_lookup,omitempty"`
+
+	// Vault's audit log has these two of every request, without being asked to (https://developer.hashicorp.com/vault/api-docs/system/config-auditing).
+	Agent string `json:"agent,omitempty"` // User-Agent
+	Run   string `json:"run,omitempty"`   // X-Correlation-Id
 }
 
 // connection reads the files that the settings name.
@@ -147,6 +156,7 @@ func (set settings) connection() (connection, error) {
 		Proxy: firstOf(set.ProxyAddr, set.VaultProxy), HTTPProxy: set.HTTPProxy, HTTPSProxy: set.HTTPSProxy, NoProxy: set.NoProxy,
 		MaxRetries: max(0, set.MaxRetries), SRVLookup: set.SRVLookup,
 	}
+	conn.Run, conn.Agent = set.run.Run, agent(set.run)
 	var err error
 	if conn.Timeout, err = seconds(set.Timeout); err != nil {
 		return conn, fmt.Errorf("vault: VAULT_CLIENT_TIMEOUT must be a number of seconds or a duration like 30s")
@@ -174,6 +184,27 @@ func (set settings) connection() (connection, error) {
 		}
 	}
 	return conn, nil
+}
+
+// agent names the run and the build it belongs to: with-creds (run abc; https://…/runs/1).
+func agent(run providers.Settings) string {
+	var about []string
+	if run.Run != "" {
+		about = append(about, "run "+run.Run)
+	}
+	if where := firstOf(run.Labels["url"], run.Labels["job"]); where != "" {
+		about = append(about, where)
+	}
+	if len(about) == 0 {
+		return "with-creds"
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || strings.ContainsRune(`()\`, r) { // what a comment cannot hold: RFC 9110, 5.6.5
+			return '_'
+		}
+		return r
+	}, strings.Join(about, "; "))
+	return "with-creds (" + plain + ")"
 }
 
 // seconds reads a duration as Vault writes them: 90 and "90" are seconds, "1m30s" is what it says.

@@ -197,7 +197,7 @@ func TestWrongAppRoleSaysWhatWasAttempted(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	env["WITH_CREDS_VAULT_AUTH"] = "aprole"
-	if _, err = (vault.Provider{}).Open(t.Context(), w.settings(w.at(env))); err == nil || !strings.Contains(err.Error(), "token, approle, jwt, kubernetes") {
+	if _, err = (vault.Provider{}).Open(t.Context(), w.settings(w.at(env))); err == nil || !strings.Contains(err.Error(), "auto, token, approle, jwt, kubernetes") {
 		t.Errorf("%v", err)
 	}
 }

@@ -60,6 +60,8 @@ var (
 func (Provider) SecretEnv() []string {
 	return []string{
 		"VAULT_TOKEN", "VAULT_HEADERS", "WITH_CREDS_VAULT_ROLE_ID", "WITH_CREDS_VAULT_SECRET_ID",
+		"WITH_CREDS_VAULT_WRAPPED_SECRET_ID", "WITH_CREDS_VAULT_JWT",
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN", // whoever has it can log in as the job
 	}
 }
 

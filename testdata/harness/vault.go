@@ -344,7 +344,12 @@ type AuditEntry struct {
 		Operation string         `json:"operation"`
 		Path      string         `json:"path"`
 		Data      map[string]any `json:"data"`
+		// Headers are those that Vault audits without being asked to, by their lower-case names.
+		Headers map[string][]string `json:"headers"`
 	} `json:"request"`
+	Response struct {
+		Data map[string]any `json:"data"`
+	} `json:"response"`
 	Auth struct {
 		DisplayName string            `json:"display_name"`
 		Metadata    map[string]string `json:"metadata"`
@@ -380,6 +385,19 @@ func (s *VaultServer) Audit() []AuditEntry {
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// AuditOf finds the answer in the audit log that has this value among its data, as sys/audit-hash gives it.
+func (s *VaultServer) AuditOf(hashed string) (AuditEntry, bool) {
+	s.t.Helper()
+	for _, entry := range s.Audit() {
+		for _, v := range entry.Response.Data {
+			if v == hashed {
+				return entry, true
+			}
+		}
+	}
+	return AuditEntry{}, false
 }
 
 // Raw sends one request with the token, just as given, and returns the status and the body of the answer.
