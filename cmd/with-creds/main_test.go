@@ -3,6 +3,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,7 +21,18 @@ func TestMain(m *testing.M) {
 	if called := filepath.Base(os.Args[0]); strings.HasPrefix(called, "with-creds") && !strings.HasSuffix(called, ".test") {
 		os.Exit(realMain())
 	}
+	waitTogether()
 	os.Exit(withProductOnPath(m.Run))
+}
+
+// waitTogether lets more tests run at once than there are processors, unless -parallel says how many: what they do is wait.
+func waitTogether() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", "8") // there is such a flag
+	}
 }
 
 // withProductOnPath lets scripts and tests find with-creds as a user's shell does.

@@ -36,7 +36,7 @@ func TestRevocationThatIsNotProvenIsTold(t *testing.T) {
 			}
 			for i := range cases {
 				c := &cases[i]
-				c.trial = newTrial(t, s.source(t, s.address, 1), append(c.flags, "--revoke-timeout", timeout.String()), "sh", "-c", untilFinish)
+				c.trial = newTrial(t, s.direct(t, 1), append(c.flags, "--revoke-timeout", timeout.String()), "sh", "-c", untilFinish)
 				c.trial.start()
 			}
 			for _, c := range cases {
@@ -85,7 +85,7 @@ func TestRevocationThatIsNotProvenIsTold(t *testing.T) {
 // TestAServerThatComesBackInTimeIsNoFailure: the foreground retries for as long as --revoke-timeout.
 func TestAServerThatComesBackInTimeIsNoFailure(t *testing.T) {
 	s, pg := postgresRow(t)
-	tr := newTrial(t, s.source(t, s.address, 1), nil, "sh", "-c", untilFinish)
+	tr := newTrial(t, s.direct(t, 1), nil, "sh", "-c", untilFinish)
 	tr.start()
 	tr.file("login")
 	pg.Stop()

@@ -63,7 +63,7 @@ echo "core limit $(ulimit -S -c)"
 
 func TestMemoryAndEnvironmentOfTheRunAndItsGuardAreClosedToTheSameUser(t *testing.T) {
 	row, _ := postgresRow(t)
-	c := ofOneUser(t, row.source(t, row.address, 1), "sh", "-c", lookAround)
+	c := ofOneUser(t, row.direct(t, 1), "sh", "-c", lookAround)
 	var stderr strings.Builder
 	c.Stderr = &stderr
 	out, err := c.Output()
@@ -84,7 +84,7 @@ func TestACrashOfTheRunDumpsNoCore(t *testing.T) {
 		t.Skip("nothing dumps core here")
 	}
 	row, _ := postgresRow(t)
-	s := row.source(t, row.address, 1)
+	s := row.direct(t, 1)
 	c := ofOneUser(t, s, "sh", "-c", "kill -SEGV $PPID; sleep 60")
 	var stderr strings.Builder
 	c.Stderr = &stderr

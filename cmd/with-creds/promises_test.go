@@ -41,7 +41,8 @@ func TestASignalEndsTheCommandAndTheCredentialIsGoneAtTheEnd(t *testing.T) {
 	for _, s := range servers(t) {
 		for sig, code := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: 129, syscall.SIGQUIT: 131} {
 			t.Run(fmt.Sprintf("%s/%s", s.name, sig), func(t *testing.T) {
-				tr := newTrial(t, s.source(t, s.address, 1), nil, "sh", "-c", "ulimit -c 0; touch running; exec sleep 600")
+				t.Parallel()
+				tr := newTrial(t, s.direct(t, 1), nil, "sh", "-c", "ulimit -c 0; touch running; exec sleep 600")
 				tr.start()
 				tr.file("running")
 				send(tr.pid(), sig)
@@ -58,7 +59,7 @@ func TestASignalEndsTheCommandAndTheCredentialIsGoneAtTheEnd(t *testing.T) {
 // guard, which it dismisses without waiting for it, is gone a moment later, and the journal and files with it.
 func (tr *trial) endedClean() {
 	tr.t.Helper()
-	for _, left := range tr.source.left() {
+	for _, left := range tr.leftThere() {
 		tr.t.Errorf("with-creds has ended and %s is still there; stderr:\n%s", left, tr.stderr)
 	}
 	for _, p := range tr.processes() {
@@ -66,12 +67,12 @@ func (tr *trial) endedClean() {
 			tr.t.Errorf("with-creds has ended and process %d is still there: %q", p.pid, p.argv)
 		}
 	}
-	tr.cleanedUp(2 * time.Second)
+	tr.cleanedUp(cleanUpLimit)
 }
 
 func TestACommandThatHandlesTheSignalDecidesOnTheCode(t *testing.T) {
 	for _, s := range servers(t) {
-		tr := newTrial(t, s.source(t, s.address, 1), nil, "sh", "-c", `trap "exit 3" TERM; touch running; while :; do sleep 0.02; done`)
+		tr := newTrial(t, s.direct(t, 1), nil, "sh", "-c", `trap "exit 3" TERM; touch running; while :; do sleep 0.02; done`)
 		tr.start()
 		tr.file("running")
 		send(tr.pid(), syscall.SIGTERM)
@@ -84,7 +85,7 @@ func TestACommandThatHandlesTheSignalDecidesOnTheCode(t *testing.T) {
 
 func TestASecondSignalShortensTheGraceAndNeverSkipsRevocation(t *testing.T) {
 	for _, s := range servers(t) {
-		tr := newTrial(t, s.source(t, s.address, 1), []string{"--grace=1m"}, "sh", "-c", `trap "" TERM INT; touch running; while :; do sleep 0.02; done`)
+		tr := newTrial(t, s.direct(t, 1), []string{"--grace=1m"}, "sh", "-c", `trap "" TERM INT; touch running; while :; do sleep 0.02; done`)
 		tr.start()
 		tr.file("running")
 		send(tr.pid(), syscall.SIGTERM)
@@ -107,8 +108,7 @@ func TestASignalAtAKnownMomentStillRevokes(t *testing.T) {
 		for _, m := range s.moments {
 			t.Run(s.name+"/"+m.name, func(t *testing.T) {
 				t.Parallel()
-				p := newProxy(t, s.address, m)
-				tr := newTrial(t, s.source(t, p.address, 1), nil, "touch", "ran")
+				tr, p := m.trial(t, s)
 				tr.start()
 				tr.await(p)
 				_, err := os.Stat(tr.path("ran"))
@@ -117,10 +117,10 @@ func TestASignalAtAKnownMomentStillRevokes(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 				close(p.release)
 				code := tr.wait()
-				if want := 143; !ran && code != want {
-					t.Errorf("exit code %d, want %d of a run that was stopped before its command; stderr:\n%s", code, want, tr.stderr)
+				if want := 143; (!ran || m.lasting) && code != want {
+					t.Errorf("exit code %d, want %d of a command that was ended, or of a run that was stopped before it; stderr:\n%s", code, want, tr.stderr)
 				}
-				if ran && code != 0 {
+				if ran && !m.lasting && code != 0 {
 					t.Errorf("exit code %d of a command that had succeeded and whose credential is gone; stderr:\n%s", code, tr.stderr)
 				}
 				if _, err := os.Stat(tr.path("ran")); err == nil && !ran {
@@ -137,17 +137,17 @@ func (tr *trial) await(p *proxy) {
 	tr.t.Helper()
 	select {
 	case <-p.reached:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		tr.t.Fatalf("the moment never came; stderr:\n%s", tr.stderr)
 	}
 }
 
 func TestAHundredMegabytesPassThroughByteForByte(t *testing.T) {
 	const size = 100 << 20
-	for _, s := range servers(t)[:1] {
+	for _, s := range []server{anyServer(t)} {
 		for _, mask := range []string{"on", "off"} {
 			t.Run("mask "+mask, func(t *testing.T) {
-				tr := newTrial(t, s.source(t, s.address, 1), []string{"--mask", mask}, "cat")
+				tr := newTrial(t, s.direct(t, 1), []string{"--mask", mask}, "cat")
 				sent, got := sha256.New(), sha256.New()
 				tr.cmd.Stdin = io.TeeReader(io.LimitReader(rand.Reader, size), sent)
 				var received counter
@@ -172,8 +172,8 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func TestACommandMayCloseItsOutputEarly(t *testing.T) {
-	for _, s := range servers(t)[:1] {
-		tr := newTrial(t, s.source(t, s.address, 1), nil, "sh", "-c", "echo first; exec >&- 2>&-; sleep 0.1; exit 3")
+	for _, s := range []server{anyServer(t)} {
+		tr := newTrial(t, s.direct(t, 1), nil, "sh", "-c", "echo first; exec >&- 2>&-; sleep 0.1; exit 3")
 		var out bytes.Buffer
 		tr.cmd.Stdout = &out
 		if code := tr.run(); code != 3 || out.String() != "first\n" {
@@ -185,10 +185,10 @@ func TestACommandMayCloseItsOutputEarly(t *testing.T) {
 
 // TestAReaderThatHasSeenEnoughEndsTheRun is `with-creds … -- yes | head -1`, and the same with a command that says nothing more.
 func TestAReaderThatHasSeenEnoughEndsTheRun(t *testing.T) {
-	for _, s := range servers(t)[:1] {
+	for _, s := range []server{anyServer(t)} {
 		for _, mask := range []string{"on", "off"} {
 			t.Run("mask "+mask, func(t *testing.T) {
-				tr := newTrial(t, s.source(t, s.address, 1), []string{"--mask", mask}, "yes")
+				tr := newTrial(t, s.direct(t, 1), []string{"--mask", mask}, "yes")
 				r, w, err := os.Pipe()
 				if err != nil {
 					t.Fatal(err)
@@ -218,8 +218,8 @@ func TestLongArgumentListsArriveByteForByte(t *testing.T) {
 	for _, a := range args {
 		want.Write([]byte(a + "\x00"))
 	}
-	for _, s := range servers(t)[:1] {
-		tr := newTrial(t, s.source(t, s.address, 1), nil, append([]string{"sh", "-c", `printf '%s\0' "$@" | sha256sum`, "sh"}, args...)...)
+	for _, s := range []server{anyServer(t)} {
+		tr := newTrial(t, s.direct(t, 1), nil, append([]string{"sh", "-c", `printf '%s\0' "$@" | sha256sum`, "sh"}, args...)...)
 		var out bytes.Buffer
 		tr.cmd.Stdout = &out
 		if code := tr.run(); code != 0 {
@@ -236,7 +236,7 @@ func TestLongArgumentListsArriveByteForByte(t *testing.T) {
 func TestNoSecretIsSeenFromOutside(t *testing.T) {
 	for _, s := range servers(t) {
 		t.Run(s.name, func(t *testing.T) {
-			tr := newTrial(t, s.source(t, s.address, 1), []string{"--verbose"},
+			tr := newTrial(t, s.direct(t, 1), []string{"--verbose"},
 				"sh", "-c", `echo "printed: $PASSWORD_0"; echo "printed: $PASSWORD_0" >&2; `+untilFinish, "an argument")
 			stdout := &transcript{}
 			tr.cmd.Stdout = stdout
@@ -341,7 +341,7 @@ func allCommandLines(t *testing.T) []string {
 func TestTheReceiptAccountsForTheRun(t *testing.T) {
 	for _, s := range servers(t) {
 		t.Run(s.name, func(t *testing.T) {
-			tr := newTrial(t, s.source(t, s.address, 2), nil, "sh", "-c", `echo "$PASSWORD_0 $PASSWORD_1"; `+untilFinish, "secret argument")
+			tr := newTrial(t, s.direct(t, 2), nil, "sh", "-c", `echo "$PASSWORD_0 $PASSWORD_1"; `+untilFinish, "secret argument")
 			tr.cmd.Env = append(tr.cmd.Env, "GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=acme/shop", "GITHUB_WORKFLOW=nightly", "GITHUB_JOB=dump",
 				"GITHUB_SERVER_URL=https://github.example", "GITHUB_RUN_ID=7")
 			tr.start()
@@ -370,7 +370,7 @@ func TestTheReceiptAccountsForTheRun(t *testing.T) {
 			for i, c := range r.Credentials {
 				source, _, _ := strings.Cut(tr.source.specs[i], " ")
 				variables := []string{fmt.Sprintf("USER_%d", i), fmt.Sprintf("PASSWORD_%d", i)}
-				if c.Source != source || c.Lease == "" || !slices.Equal(c.Variables, variables) || c.Files != 0 || c.TTL < 60 || c.Renewals != 0 || c.Replacements != 0 {
+				if c.Source != source || c.Lease == "" || !slices.Equal(c.Variables, variables) || c.Files != 0 || c.TTL < 60 || c.Renewals > 1 || c.Replacements != 0 {
 					t.Errorf("credential %d: %+v", i, c)
 				}
 				if i == 0 && c.Username != username {
@@ -396,14 +396,14 @@ func TestAReceiptOfARunThatFailedSaysWhy(t *testing.T) {
 	if r := tr.receipt(); r.ExitCode != 125 || !strings.Contains(r.Error, "connection refused") || len(r.Credentials) != 0 {
 		t.Errorf("receipt %+v", r)
 	}
-	tr.cleanedUp(2 * time.Second)
+	tr.cleanedUp(cleanUpLimit)
 }
 
 func TestTwentyRunsAtOnceDoNotDisturbEachOther(t *testing.T) {
 	const runs = 20
 	for _, s := range servers(t) {
 		t.Run(s.name, func(t *testing.T) {
-			src := s.source(t, s.address, 1) // one and the same group for all
+			src := s.direct(t, 1) // one and the same group for all
 			var trials []*trial
 			for range runs {
 				trials = append(trials, newTrial(t, src, nil, "sh", "-c", untilFinish))
@@ -417,8 +417,8 @@ func TestTwentyRunsAtOnceDoNotDisturbEachOther(t *testing.T) {
 				username, _, _ := strings.Cut(tr.file("login"), "\n")
 				names[username] = true
 			}
-			if have := src.left(); len(names) != runs || len(have) != runs {
-				t.Errorf("%d different names and %d credentials for %d runs", len(names), len(have), runs)
+			if have := src.left(); len(names) != runs || len(have) < runs {
+				t.Errorf("%d different names and %d things on the server for %d runs", len(names), len(have), runs)
 			}
 			for i, tr := range trials {
 				tr.finish(i)

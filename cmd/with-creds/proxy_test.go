@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A proxy stands between a run and its server and holds the run up at one moment. Connections made after that pass freely: they are the
-// guard's, or a later attempt's.
+// A proxy stands between a run and its server and holds the run up at one moment. Everything after that passes freely: it is the guard's, or
+// a later attempt's.
 type proxy struct {
 	address string
 	server  string
@@ -19,8 +19,9 @@ type proxy struct {
 	reached chan struct{} // closed when the moment has come
 	release chan struct{} // close it to let go of what is held
 
-	mu   sync.Mutex
-	done bool // the moment has come already
+	mu    sync.Mutex
+	times int    // how often what the moment holds has been requested
+	saw   []byte // all requests so far
 }
 
 // newProxy listens until the test ends.
@@ -92,11 +93,19 @@ func (p *proxy) connection(client *net.TCPConn) {
 func (p *proxy) is(piece []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.done || !bytes.Contains(piece, []byte(p.at.holds)) {
+	p.saw = append(p.saw, piece...)
+	if !bytes.Contains(piece, []byte(p.at.holds)) {
 		return false
 	}
-	p.done = true
-	return true
+	p.times++
+	return p.times == max(1, p.at.nth)
+}
+
+// requested reports whether that has been in any request so far.
+func (p *proxy) requested(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return bytes.Contains(p.saw, []byte(text))
 }
 
 func (p *proxy) copy(to io.Writer, from io.Reader, before func(piece []byte)) {

@@ -3,29 +3,43 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // A source is one kind of credential as a trial uses it: how it is asked for, and how to look at the server for what is left of it.
 // Every source is isolated from all others, so what is there is the trial's.
 type source struct {
 	specs []string          // each bound to names of its own
-	env   map[string]string // the administrator's login
+	env   map[string]string // the login to issue with
 	left  func() []string   // what there is on the server at this moment
+	// logins lists the logins of with-creds' own that live at this moment; nil: there are none.
+	logins func() []string
+	// leashed reports whether all there is ends within the leash; nil: it does from the beginning.
+	leashed func(leash time.Duration) bool
+	// discard removes and counts what is left on the server when answers can be lost, see trial.lostAnswers; nil: none can.
+	discard func() int
 	// usable reports whether the server lets one in with what was issued.
 	usable func(t testing.TB, username, password string) bool
+	via    *proxy // what it is reached through; nil: directly
+}
+
+// An order is what is wanted of a source.
+type order struct {
+	n     int           // credentials
+	files bool          // each with its password in a private file too
+	life  time.Duration // after which nothing extends them, where the source knows such a thing; 0: far off
+}
+
+// spec is one credential's bindings.
+func (o order) spec(from string, i int) string {
+	spec := fmt.Sprintf("%s USER_%d=username PASSWORD_%d=password", from, i, i)
+	if o.files {
+		spec += fmt.Sprintf(" FILE_%d=@password", i)
+	}
+	return spec
 }
 
 // A server is a row of the tables that the tests go through: where its sources come from, and the moments of a run that a proxy can find
@@ -35,74 +49,60 @@ type server struct {
 	address string
 	secrets []string      // variables of its sources' env that hold one
 	log     func() string // what the server has written
-	// source makes an isolated source of n credentials, reached at that address: the server's, or a proxy's.
-	source  func(t testing.TB, address string, n int) *source
+	// source makes an isolated source, reached at that address: the server's, or a proxy's.
+	source  func(t testing.TB, address string, o order) *source
 	moments []moment
+	slow    bool // proving that a credential is gone takes more than a second
+}
+
+// direct is a source of n credentials, reached without a proxy.
+func (s server) direct(t testing.TB, n int) *source {
+	t.Helper()
+	return s.source(t, s.address, order{n: n})
+}
+
+// through is a source reached through a proxy that holds nothing up but knows what has passed.
+func (s server) through(t testing.TB, o order) *source {
+	t.Helper()
+	return s.behind(t, newProxy(t, s.address, moment{holds: "(nothing)"}), o)
+}
+
+// behind is a source reached through that proxy.
+func (s server) behind(t testing.TB, p *proxy, o order) *source {
+	t.Helper()
+	src := s.source(t, p.address, o)
+	src.via = p
+	return src
 }
 
 // A moment is a request (or the answer to it) at which a proxy holds a run up.
 type moment struct {
 	name   string
 	holds  string // what the request contains; empty: the first there is
+	nth    int    // which of those; 0: the first
 	answer bool   // hold the answer, not the request
+
+	// lasting: the command is running then, and must last. It takes some seconds for a moment to come with these:
+	lasting bool
+	leash   time.Duration // 0: the default
+	order   order         // n is 1
 }
 
-// servers starts every server there is a row for.
+// servers starts every server there is a row for. They serve all sources of a test.
 func servers(t testing.TB) []server {
 	t.Helper()
+	pg, cluster := postgresRow(t)
+	return append([]server{pg}, vaultRows(t, cluster)...)
+}
+
+// anyServer is the quickest one, for what does not depend on the server.
+func anyServer(t testing.TB) server {
+	t.Helper()
 	pg, _ := postgresRow(t)
-	return []server{pg}
+	return pg
 }
 
 var sourcesSoFar atomic.Int64
 
-// postgresRow is a PostgreSQL server of its own and the row for it: logins issued by postgres:GROUP.
-func postgresRow(t testing.TB) (server, *harness.PostgresServer) {
-	t.Helper()
-	pg := harness.Postgres(t)
-	return server{
-		secrets: []string{"PGPASSWORD"}, log: pg.Log,
-		name: "postgres", address: pg.Host + ":" + strconv.Itoa(pg.Port),
-		source: func(t testing.TB, address string, n int) *source {
-			t.Helper()
-			group := fmt.Sprintf("k%d", sourcesSoFar.Add(1))
-			pg.Exec("postgres", "create role "+group+" nologin")
-			s := &source{env: adminEnv(pg), left: func() []string { return pg.Roles("wc_" + group + "_") }}
-			s.env = maps.Clone(s.env)
-			s.env["PGHOST"], s.env["PGPORT"] = splitAddress(t, address)
-			for i := range n {
-				s.specs = append(s.specs, fmt.Sprintf("postgres:%s USER_%d=username PASSWORD_%d=password", group, i, i))
-			}
-			s.usable = func(t testing.TB, username, password string) bool { return canLogIn(t, pg, username, password) }
-			return s
-		},
-		moments: []moment{
-			{name: "before login"},
-			{name: "login answered", answer: true},
-			{name: "issuing", holds: "create role"},
-			{name: "issued and not known", holds: "create role", answer: true},
-			{name: "revoking", holds: "NOLOGIN"},
-			{name: "barred and not known", holds: "NOLOGIN", answer: true},
-			{name: "dropping", holds: "DROP ROLE"},
-			{name: "dropped and not known", holds: "DROP ROLE", answer: true},
-		},
-	}, pg
-}
-
-// canLogIn tries it. An answer other than yes or no ends the test.
-func canLogIn(t testing.TB, pg *harness.PostgresServer, username, password string) bool {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	c, err := pgx.Connect(ctx, pg.URL(username, password, "postgres"))
-	if err == nil {
-		c.Close(ctx)
-		return true
-	}
-	// 28P01: the password is wrong, or its VALID UNTIL has passed. 28000: the role may not log in, or is not there.
-	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && (refusal.Code == "28P01" || refusal.Code == "28000") {
-		return false
-	}
-	t.Fatal(err)
-	return false
-}
+// newSourceName is a name that no other source of this process has, to which a digit cannot be appended.
+func newSourceName() string { return fmt.Sprintf("k%dx", sourcesSoFar.Add(1)) }

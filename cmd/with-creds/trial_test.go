@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -108,8 +109,8 @@ func (tr *trial) wait() int {
 	tr.t.Helper()
 	select {
 	case <-tr.ended:
-	case <-time.After(60 * time.Second):
-		tr.t.Fatalf("it has not ended after a minute; stderr:\n%s", tr.stderr)
+	case <-time.After(2 * time.Minute):
+		tr.t.Fatalf("it has not ended after two minutes; stderr:\n%s", tr.stderr)
 	}
 	status := tr.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if status.Signaled() {
@@ -129,11 +130,11 @@ func (tr *trial) run() int {
 func (tr *trial) file(name string) string {
 	tr.t.Helper()
 	var text []byte
-	if !within(20*time.Second, func() (err error) {
+	if !within(time.Minute, func() (err error) {
 		text, err = os.ReadFile(tr.path(name))
 		return err
 	}) {
-		tr.t.Fatalf("the command has not written %s after 20 s; stderr:\n%s", name, tr.stderr)
+		tr.t.Fatalf("the command has not written %s after a minute; stderr:\n%s", name, tr.stderr)
 	}
 	return strings.TrimSpace(string(text))
 }
@@ -154,8 +155,11 @@ func (tr *trial) receipt() receipt.Receipt {
 	return r
 }
 
-// leftovers lists what there still is of the run: credentials on the server, processes, journals, private files.
-func (tr *trial) leftovers() []string {
+// leftovers lists what there still is of the run: processes, journals, private files, credentials on the server, logins of its own.
+func (tr *trial) leftovers() []string { return append(tr.leftHere(), tr.leftThere()...) }
+
+// leftHere is what is left on this machine.
+func (tr *trial) leftHere() []string {
 	var left []string
 	for _, p := range tr.processes() {
 		left = append(left, fmt.Sprintf("process %d: %s", p.pid, strings.Join(p.argv, " ")))
@@ -172,12 +176,32 @@ func (tr *trial) leftovers() []string {
 			left = append(left, "file "+filepath.Join(dir, f.Name()))
 		}
 	}
-	if tr.source != nil {
-		for _, credential := range tr.source.left() {
-			left = append(left, "credential "+credential)
-		}
+	return left
+}
+
+// leftThere is what is left on the server.
+func (tr *trial) leftThere() []string {
+	if tr.source == nil {
+		return nil
+	}
+	left := tr.source.left()
+	if !tr.killedAtLogin() {
+		left = append(left, tr.logins()...)
 	}
 	return left
+}
+
+func (tr *trial) logins() []string {
+	if tr.source == nil || tr.source.logins == nil {
+		return nil
+	}
+	return tr.source.logins()
+}
+
+// killedAtLogin reports whether nothing was ever asked for with the run's own login. If it died then, and its request was heard, there is a login which
+// nobody knows and on which nothing hangs: that is the documented bound, see vault.Provider.Open. Once it has been used, the guard knew it before.
+func (tr *trial) killedAtLogin() bool {
+	return tr.source.logins != nil && tr.source.via != nil && !tr.source.via.requested("X-Vault-Token: ")
 }
 
 // cleanedUp waits until nothing is left and returns how long that took; what is left after the limit fails the test.
@@ -186,11 +210,15 @@ func (tr *trial) cleanedUp(limit time.Duration) time.Duration {
 	began := time.Now()
 	var left []string
 	if !within(limit, func() error {
-		if left = tr.leftovers(); len(left) > 0 {
-			return fmt.Errorf("left")
+		if left = tr.leftHere(); len(left) == 0 {
+			left = tr.leftThere()
+		}
+		if len(left) > 0 {
+			return errors.New("something is left")
 		}
 		return nil
 	}) {
+		left = tr.leftovers()
 		tr.t.Errorf("left after %v:\n  %s\nstderr:\n%s", limit, strings.Join(left, "\n  "), tr.stderr)
 	}
 	return time.Since(began)
@@ -271,7 +299,7 @@ func (tr *trial) guards() []int {
 func (tr *trial) guard(except ...int) int {
 	tr.t.Helper()
 	var pid int
-	if !within(5*time.Second, func() error {
+	if !within(time.Minute, func() error {
 		for _, pid = range tr.guards() {
 			if !slices.Contains(except, pid) {
 				return nil
@@ -279,7 +307,7 @@ func (tr *trial) guard(except ...int) int {
 		}
 		return fmt.Errorf("no guard")
 	}) {
-		tr.t.Fatalf("there is no guard after 5 s; stderr:\n%s", tr.stderr)
+		tr.t.Fatalf("there is no guard after a minute; stderr:\n%s", tr.stderr)
 	}
 	return pid
 }
