@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 var roles map[string]func([]string) int
 
 func init() {
-	roles = map[string]func([]string) int{"role:wrap": wrapper, "role:traps": traps, "role:root": root}
+	roles = map[string]func([]string) int{"role:wrap": wrapper, "role:traps": traps, "role:root": root, "role:mask": masking}
 }
 
 // root stays for a while as nobody but root may end it.
