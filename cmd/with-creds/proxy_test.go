@@ -101,6 +101,13 @@ func (p *proxy) is(piece []byte) bool {
 	return p.times == max(1, p.at.nth)
 }
 
+// forget makes the proxy as new for another run.
+func (p *proxy) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.saw = nil
+}
+
 // requested reports whether that has been in any request so far.
 func (p *proxy) requested(text string) bool {
 	p.mu.Lock()

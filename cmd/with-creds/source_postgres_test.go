@@ -30,13 +30,11 @@ func postgresRow(t testing.TB) (server, *harness.PostgresServer) {
 			s := &source{env: adminEnv(pg), left: func() []string { return pg.Roles("wc_" + group + "_") }}
 			s.env = maps.Clone(s.env)
 			s.env["PGHOST"], s.env["PGPORT"] = splitAddress(t, address)
-			for i := range o.n {
-				from := "postgres:" + group
-				if o.life > 0 {
-					from += "?ttl=" + o.life.String()
-				}
-				s.specs = append(s.specs, o.spec(from, i))
+			from := "postgres:" + group
+			if o.life > 0 {
+				from += "?ttl=" + o.life.String()
 			}
+			s.specs = o.specs(from)
 			s.usable = func(t testing.TB, username, password string) bool { return canLogIn(t, pg, username, password) }
 			return s
 		},

@@ -29,11 +29,20 @@ type source struct {
 // An order is what is wanted of a source.
 type order struct {
 	n     int           // credentials
+	first int           // the number in the first one's variables
 	files bool          // each with its password in a private file too
 	life  time.Duration // after which nothing extends them, where the source knows such a thing; 0: far off
 }
 
-// spec is one credential's bindings.
+// specs are the credentials' bindings.
+func (o order) specs(from string) []string {
+	var all []string
+	for i := o.first; i < o.first+o.n; i++ {
+		all = append(all, o.spec(from, i))
+	}
+	return all
+}
+
 func (o order) spec(from string, i int) string {
 	spec := fmt.Sprintf("%s USER_%d=username PASSWORD_%d=password", from, i, i)
 	if o.files {

@@ -127,9 +127,7 @@ func vaultSource(t testing.TB, v *harness.VaultServer, pg *harness.PostgresServe
 		s.env["WITH_CREDS_VAULT_ROLE_ID"], s.env["WITH_CREDS_VAULT_SECRET_ID"] = roleID, secretID
 		s.logins = func() []string { return v.Leases("auth/" + mount + "/login") }
 	}
-	for i := range o.n {
-		s.specs = append(s.specs, o.spec("vault:"+leases, i))
-	}
+	s.specs = o.specs("vault:" + leases)
 	s.left = func() []string {
 		var left []string
 		for _, role := range pg.Roles("v-") { // v-LOGIN-ROLE-random-time

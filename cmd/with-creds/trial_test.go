@@ -208,6 +208,15 @@ func (tr *trial) killedAtLogin() bool {
 func (tr *trial) cleanedUp(limit time.Duration) time.Duration {
 	tr.t.Helper()
 	began := time.Now()
+	if left := tr.stillLeft(limit); len(left) > 0 {
+		tr.t.Errorf("left after %v:\n  %s\nstderr:\n%s", limit, strings.Join(left, "\n  "), tr.stderr)
+	}
+	return time.Since(began)
+}
+
+// stillLeft waits until nothing is left, and returns what is left after the limit.
+func (tr *trial) stillLeft(limit time.Duration) []string {
+	tr.t.Helper()
 	var left []string
 	if !within(limit, func() error {
 		if left = tr.leftHere(); len(left) == 0 {
@@ -219,9 +228,8 @@ func (tr *trial) cleanedUp(limit time.Duration) time.Duration {
 		return nil
 	}) {
 		left = tr.leftovers()
-		tr.t.Errorf("left after %v:\n  %s\nstderr:\n%s", limit, strings.Join(left, "\n  "), tr.stderr)
 	}
-	return time.Since(began)
+	return left
 }
 
 // clear ends what a failed test would leave.
@@ -236,7 +244,7 @@ func (tr *trial) clear() {
 
 // within repeats a look until it finds no error, or the limit has passed.
 func within(limit time.Duration, look func() error) bool {
-	for deadline := time.Now().Add(limit); ; time.Sleep(3 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
 		if look() == nil {
 			return true
 		}
