@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -18,12 +19,15 @@ import (
 func (s *shop) address() string { return net.JoinHostPort(s.Host, fmt.Sprint(s.Port)) }
 
 // wired opens a session over a wire and returns the settings it uses, which collect its intents.
-func (s *shop) wired(f fault) (*wire, *Session, *[]providers.Lease, error) {
+func (s *shop) wired(f harness.Fault) (*harness.Wire, *Session, *[]providers.Lease, error) {
 	s.t.Helper()
-	w := newWire(s.t, s.address(), f)
+	f.Unwanted = func(head []byte) bool { // a process that was killed asks for no cancellation (protocol code 80877102)
+		return binary.BigEndian.Uint32(head[4:]) == 80877102
+	}
+	w := harness.NewWire(s.t, s.address(), f)
 	intents := &[]providers.Lease{}
 	settings := s.settings()
-	env := map[string]string{urlVariable: w.through(s.AdminURL("shop"))}
+	env := map[string]string{urlVariable: w.Through(s.AdminURL("shop"))}
 	settings.Lookup = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	settings.Intend = func(l providers.Lease) error { *intents = append(*intents, l); return nil }
 	session, err := Provider{}.Open(within(s.t, 500*time.Millisecond), settings)
@@ -45,7 +49,7 @@ func (s *shop) resumed(h providers.Handoff) *Session {
 
 func TestNoPasswordCrossesTheWire(t *testing.T) {
 	s := openShop(t)
-	w, session, _, err := s.wired(fault{up: -1, down: -1})
+	w, session, _, err := s.wired(harness.NoFault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +59,7 @@ func TestNoPasswordCrossesTheWire(t *testing.T) {
 	}
 	s.revoke(session, c.Lease)
 	password, _ := c.Field("password")
-	sent, received := w.up.String(), w.down.String()
+	sent, received := w.Sent(), w.Received()
 	if !strings.Contains(sent, c.Lease.ID) || !strings.Contains(sent, "SCRAM-SHA-256$4096:") {
 		t.Fatal("the statement that made the role is not on the wire: the check is void")
 	}
@@ -67,28 +71,28 @@ func TestNoPasswordCrossesTheWire(t *testing.T) {
 // or hanging, and lets a second process revoke what the intent names. Afterwards what the hanging wire held back is delivered.
 func TestIntentAloneUndoesAnIssueThatDiedAnywhere(t *testing.T) {
 	s := openShop(t)
-	w, session, _, err := s.wired(fault{up: -1, down: -1})
+	w, session, _, err := s.wired(harness.NoFault)
 	if err != nil {
 		t.Fatal(err)
 	}
-	upOpen, downOpen := w.passed()
+	upOpen, downOpen := w.Passed()
 	c, err := session.Issue(within(t, 5*time.Second), ask("readonly"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	upIssued, downIssued := w.passed()
+	upIssued, downIssued := w.Passed()
 	s.revoke(session, c.Lease)
 
-	var faults []fault
+	var faults []harness.Fault
 	for _, hang := range []bool{false, true} {
 		for _, k := range spread(upOpen, upIssued, 5) {
-			faults = append(faults, fault{up: k, down: -1, hang: hang})
+			faults = append(faults, harness.Fault{Up: k, Down: -1, Hang: hang})
 		}
 		for _, k := range spread(downOpen, downIssued, 5) {
-			faults = append(faults, fault{up: -1, down: k, hang: hang})
+			faults = append(faults, harness.Fault{Up: -1, Down: k, Hang: hang})
 		}
 		for _, k := range spread(1, upOpen-1, 2) { // during the login: there is no intent yet
-			faults = append(faults, fault{up: k, down: -1, hang: hang})
+			faults = append(faults, harness.Fault{Up: k, Down: -1, Hang: hang})
 		}
 	}
 	died := 0
@@ -104,7 +108,7 @@ func TestIntentAloneUndoesAnIssueThatDiedAnywhere(t *testing.T) {
 			// The handoff of this session, as the guard has it from before the issue.
 			s.revoke(s.resumed(session.Handoff()), l)
 		}
-		w.release()
+		w.Release()
 		time.Sleep(20 * time.Millisecond)
 		if roles := s.Roles("wc_"); len(roles) != 0 {
 			t.Fatalf("%+v left %q", f, roles)
@@ -136,7 +140,7 @@ func TestIntentAloneUndoesAnIssueStillWaitingInTheServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, session, intents, err := s.wired(fault{up: -1, down: -1})
+	_, session, intents, err := s.wired(harness.NoFault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +164,7 @@ func TestIntentAloneUndoesAnIssueStillWaitingInTheServer(t *testing.T) {
 
 func TestRevokeSurvivesAConnectionThatDiesAnywhere(t *testing.T) {
 	s := openShop(t)
-	w, session, _, err := s.wired(fault{up: -1, down: -1})
+	w, session, _, err := s.wired(harness.NoFault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,16 +179,16 @@ func TestRevokeSurvivesAConnectionThatDiesAnywhere(t *testing.T) {
 		return c.Lease
 	}
 	l := make(session)
-	up0, down0 := w.passed()
+	up0, down0 := w.Passed()
 	s.revoke(session, l)
-	up1, down1 := w.passed()
+	up1, down1 := w.Passed()
 
-	var faults []fault
+	var faults []harness.Fault
 	for _, k := range spread(up0+1, up1, 8) {
-		faults = append(faults, fault{up: k, down: -1})
+		faults = append(faults, harness.Fault{Up: k, Down: -1})
 	}
 	for _, k := range spread(down0+1, down1, 8) {
-		faults = append(faults, fault{up: -1, down: k})
+		faults = append(faults, harness.Fault{Up: -1, Down: k})
 	}
 	for _, f := range faults {
 		_, session, _, err := s.wired(f)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // setTLS gives each host of the config the ways to connect that sslmode allows, in libpq's order
@@ -105,7 +107,7 @@ func (t target) tlsConfig(mode, host string) (*tls.Config, error) {
 	case "verify-full": // what crypto/tls does by itself; without a root certificate, by the system's
 	case "verify-ca":
 		c.InsecureSkipVerify = true // the name only: the chain is verified here
-		c.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state, c.RootCAs) }
+		c.VerifyConnection = func(state tls.ConnectionState) error { return sqluser.VerifyChain(state, c.RootCAs) }
 	default: // allow, prefer, require: encryption against listeners, no proof of the server
 		c.InsecureSkipVerify = true
 	}
@@ -122,14 +124,4 @@ func keyPair(cert, key string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("the client certificate (PGSSLCERT) and key (PGSSLKEY): %w", err)
 	}
 	return pair, nil
-}
-
-// verifyChain checks that the server's certificate descends from one of the roots, whatever name it is for.
-func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
-	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-	for _, cert := range state.PeerCertificates[1:] {
-		opts.Intermediates.AddCert(cert)
-	}
-	_, err := state.PeerCertificates[0].Verify(opts)
-	return err
 }
