@@ -164,9 +164,9 @@ func (s *MariaDBServer) command(name string, args ...string) *exec.Cmd {
 // Start starts a stopped server on the port it had and waits until it answers.
 func (s *MariaDBServer) Start() {
 	s.t.Helper()
-	// The administrator comes to be, or gets the password anew, before the server listens.
+	// The administrator comes to be before the server listens.
 	init := filepath.Join(s.dir, "init.sql")
-	if err := os.WriteFile(init, []byte("CREATE OR REPLACE USER "+s.User+" IDENTIFIED BY '"+s.Password+"';\n"+
+	if err := os.WriteFile(init, []byte("CREATE USER IF NOT EXISTS "+s.User+" IDENTIFIED BY '"+s.Password+"';\n"+
 		"GRANT ALL ON *.* TO "+s.User+" WITH GRANT OPTION;\n"), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

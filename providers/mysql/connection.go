@@ -1,0 +1,224 @@
+package mysql
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
+)
+
+// A connection is one login. It is for one goroutine at a time.
+type connection struct {
+	driver driver.Conn
+	token  string // the name of a lock it holds until it ends, which no other connection ever has
+	count  func()
+	broken bool
+
+	id        string // the server's number for it
+	mariadb   bool
+	scheduler bool // event_scheduler is on
+	database  string
+	may       map[string]bool // privileges the administrator has everywhere
+}
+
+// config is what the driver needs to connect.
+func (t target) config() (*mysql.Config, error) {
+	c := mysql.NewConfig()
+	c.Net, c.Addr = "tcp", t.server()
+	if t.Socket != "" {
+		c.Net = "unix"
+	}
+	c.User, c.Passwd, c.DBName = t.User, t.Password, t.Database
+	c.MultiStatements = true
+	c.Logger = &mysql.NopLogger{} // what goes wrong is in the errors
+	c.ConnectionAttributes = "program_name:with-creds"
+	c.AllowFallbackToPlaintext = t.TLS == tlsPreferred
+	var err error
+	c.TLS, err = t.tlsConfig()
+	return c, err
+}
+
+// connect logs in. A server that is full is asked again while the context lets it: two hundred jobs that begin together must not fail for
+// the 151 connections a server has by default.
+func (s *Session) connect(ctx context.Context) (*connection, error) {
+	doing := fmt.Sprintf("logging in to %s as %s", s.target.server(), s.target.User)
+	config, err := s.target.config()
+	if err != nil {
+		return nil, providers.Refused(fmt.Errorf("%s: %w", doing, err))
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, providers.Refused(fmt.Errorf("%s: %w", doing, err))
+	}
+	c := &connection{token: lockName(s.settings.Run), count: s.settings.CountRequest}
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		s.settings.CountRequest()
+		c.driver, err = connector.Connect(ctx)
+		if number(err) != errTooManyConnections || !sqluser.Sleep(ctx, wait/2+rand.N(wait)) {
+			break
+		}
+	}
+	if err == nil {
+		if err = c.introduce(ctx); err != nil {
+			c.Close()
+		}
+	}
+	if err != nil {
+		return nil, notSent{fmt.Errorf("%s: %w", doing, spoken{err})}
+	}
+	return c, nil
+}
+
+// spoken has the server's own words where there are any.
+type spoken struct{ error }
+
+func (s spoken) Error() string { return words(s.error) }
+func (s spoken) Unwrap() error { return s.error }
+
+// notSent says so of an error.
+type notSent struct{ error }
+
+func (n notSent) Unwrap() error        { return n.error }
+func (n notSent) Is(target error) bool { return target == errNotSent }
+
+// lockName names the run for who looks at the locks, and tells one connection from every other for all time, where the server's number
+// would be used again after a restart. At most 64 characters.
+func lockName(run string) string {
+	return "with-creds " + sqluser.LowerName(run, 24) + " " + sqluser.LowerText(16)
+}
+
+// introduce takes the lock by which another process can find this session, makes statements mean the same on every server, and looks what
+// the server and the administrator can do. UTC, because the end of an event is a time of day in the session's time zone.
+func (c *connection) introduce(ctx context.Context) error {
+	results, err := c.exec(ctx, `SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', autocommit = 1, time_zone = '+00:00';
+		SELECT GET_LOCK(`+literal(c.token)+`, 0), CONNECTION_ID(), VERSION(), @@GLOBAL.event_scheduler, DATABASE();
+		SELECT DISTINCT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES
+			WHERE GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')
+			OR GRANTEE IN (SELECT CONCAT('''', ROLE_NAME, '''@''') FROM information_schema.ENABLED_ROLES WHERE ROLE_NAME IS NOT NULL)
+			OR GRANTEE IN (SELECT CONCAT('''', ROLE_NAME, '''@''%''') FROM information_schema.ENABLED_ROLES WHERE ROLE_NAME IS NOT NULL)`)
+	if err != nil {
+		return err
+	}
+	if len(results) != 2 || len(results[0]) != 1 || results[0][0][0] != "1" {
+		return errors.New("the server did not give the session a name (GET_LOCK)")
+	}
+	about := results[0][0]
+	c.id, c.mariadb, c.scheduler, c.database = about[1], strings.Contains(about[2], "MariaDB"), about[3] == "ON" || about[3] == "1", about[4]
+	c.may = map[string]bool{}
+	for _, row := range results[1] {
+		c.may[row[0]] = true
+	}
+	return nil
+}
+
+// mayEndSessions reports a missing right without which a session could stay, unseen.
+func (c *connection) mayEndSessions() error {
+	if !c.may["PROCESS"] || !c.may["SUPER"] && !c.may["CONNECTION ADMIN"] && !c.may["CONNECTION_ADMIN"] {
+		kill := "CONNECTION ADMIN"
+		if !c.mariadb {
+			kill = "CONNECTION_ADMIN"
+		}
+		return providers.Refused(fmt.Errorf("the administrator cannot see and end other users' sessions: GRANT PROCESS, %s ON *.* to it", kill))
+	}
+	return nil
+}
+
+// A result is the rows of one statement, as text; NULL is "".
+type result [][]string
+
+// exec sends statements in one round trip and returns the answers of those that have one. After the first that fails none is carried out.
+func (c *connection) exec(ctx context.Context, statements string) ([]result, error) {
+	c.count()
+	rows, err := c.driver.(driver.QueryerContext).QueryContext(ctx, statements, nil)
+	if err != nil {
+		return nil, c.noting(ctx, err)
+	}
+	defer rows.Close()
+	var all []result
+	for {
+		if n := len(rows.Columns()); n > 0 {
+			r, err := read(rows, n)
+			if err != nil {
+				return nil, c.noting(ctx, err)
+			}
+			all = append(all, r)
+		}
+		more, ok := rows.(driver.RowsNextResultSet)
+		if !ok || !more.HasNextResultSet() {
+			return all, nil
+		}
+		if err := more.NextResultSet(); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, c.noting(ctx, err)
+		}
+	}
+}
+
+func read(rows driver.Rows, columns int) (result, error) {
+	r := result{}
+	values := make([]driver.Value, columns)
+	for {
+		err := rows.Next(values)
+		if errors.Is(err, io.EOF) {
+			return r, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		row := make([]string, columns)
+		for i, v := range values {
+			switch v := v.(type) {
+			case nil:
+			case []byte:
+				row[i] = string(v)
+			case int64:
+				row[i] = strconv.FormatInt(v, 10)
+			default:
+				row[i] = fmt.Sprint(v)
+			}
+		}
+		r = append(r, row)
+	}
+}
+
+// noting notes that the connection is of no more use after anything but the server's own word.
+func (c *connection) noting(ctx context.Context, err error) error {
+	if number(err) == 0 {
+		c.broken = true
+	}
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w (%w)", ctx.Err(), err)
+	}
+	return err
+}
+
+// Closed reports whether the connection is known to be broken.
+func (c *connection) Closed() bool {
+	return c.broken || !c.driver.(driver.Validator).IsValid()
+}
+
+// Dead reports whether the server has hung up meanwhile. The look is saved in a burst of calls.
+func (c *connection) Dead(unused time.Duration) bool {
+	if c.Closed() || unused < 20*time.Millisecond {
+		return c.Closed()
+	}
+	return c.driver.(driver.SessionResetter).ResetSession(context.Background()) != nil // it sends nothing
+}
+
+// Close says goodbye and closes the connection.
+func (c *connection) Close() {
+	if c.driver != nil {
+		_ = c.driver.Close() // there is nothing to do about it, and the server drops it anyway
+	}
+}

@@ -1,0 +1,227 @@
+//go:build !windows
+
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+func TestIssuedUserMayDoWhatItsRoleMayAndNoMore(t *testing.T) {
+	s := openShop(t)
+	_, fields := s.issue("readonly")
+	conn := s.login(fields)
+	var n int
+	if err := conn.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM orders").Scan(&n); err != nil || n != 100 {
+		t.Errorf("reading: %d rows, %v", n, err)
+	}
+	for _, statement := range []string{
+		"INSERT INTO orders VALUES (1000, 1)", "CREATE TABLE mine (id INT)", "CREATE USER other", "SELECT * FROM mysql.global_priv", "SET PASSWORD FOR boss = ''",
+	} {
+		if _, err := conn.ExecContext(t.Context(), statement); err == nil {
+			t.Errorf("%s was allowed", statement)
+		}
+	}
+	if got := []string{fields["host"], fields["port"], fields["database"]}; got[0] != s.Host || got[1] != fmt.Sprint(s.Port) || got[2] != "shop" {
+		t.Errorf("host, port, database: %q", got)
+	}
+	u, err := url.Parse(fields["url"])
+	if password, _ := u.User.Password(); err != nil || password != fields["password"] || u.Path != "/shop" {
+		t.Errorf("the url is not of the credential (%v)", err)
+	}
+}
+
+func TestUserNamesTheRunAndEveryServerTakesIt(t *testing.T) {
+	long := strings.Repeat("Ä long röle ", 20)
+	for range 100 {
+		name := newUserName(long, "abcdefgh")
+		if !userName.MatchString(name) || len(name) > 32 || !strings.Contains(name, "_abcdefgh_") {
+			t.Fatalf("%q", name)
+		}
+	}
+	if one, other := newUserName("r", "r"), newUserName("r", "r"); one == other {
+		t.Error("two names are alike")
+	}
+}
+
+func TestIntentIsToldBeforeTheUserExistsAndSufficesToRevoke(t *testing.T) {
+	s := openShop(t, events)
+	settings := s.settings()
+	var existed []string
+	settings.Intend = func(l providers.Lease) error {
+		s.intents = append(s.intents, l)
+		existed = s.Users("wc_")
+		return nil
+	}
+	session := s.open(settings)
+	c, err := session.Issue(within(t, 60*time.Second), ask("readonly"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.intents) != 1 || len(existed) != 0 || s.intents[0].ID != c.Lease.ID {
+		t.Fatalf("intents %v, users at that moment %q", s.intents, existed)
+	}
+	s.revoke(s.guard(session), s.intents[0])
+}
+
+func TestAForbiddenIntentMakesNoUser(t *testing.T) {
+	s := openShop(t)
+	settings := s.settings()
+	settings.Intend = func(providers.Lease) error { return errors.New("the guard is lost") }
+	_, err := s.open(settings).Issue(within(t, 60*time.Second), ask("readonly"))
+	if err == nil || !strings.Contains(err.Error(), "the guard is lost") || errors.Is(err, providers.ErrUnanswered) {
+		t.Errorf("error: %v", err)
+	}
+	if users := s.Users("wc_"); len(users) != 0 {
+		t.Errorf("left: %q", users)
+	}
+}
+
+func TestNoPasswordCrossesTheWireOrStandsInALog(t *testing.T) {
+	s := openShop(t, harness.MariaDBSetting("plugin-load-add", "auth_ed25519"))
+	w := harness.NewWire(t, s.address(), harness.NoFault)
+	s.env[urlVariable] = w.Through(s.AdminURL("shop"))
+	session := s.open(s.settings())
+	for _, way := range []auth{authNative, authEd25519} {
+		c, err := session.Issue(within(t, 60*time.Second), ask("readonly", "auth="+string(way)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		password, _ := c.Field("password")
+		s.login(map[string]string{"username": c.Lease.ID, "password": password.Value}) // it is the password
+		s.revoke(session, c.Lease)
+		if !strings.Contains(w.Sent(), c.Lease.ID) {
+			t.Fatal("the statement that made the user is not on the wire: the check is void")
+		}
+		for where, text := range map[string]string{"the wire": w.Sent() + w.Received(), "the server's log": s.Log(), "the lease": fmt.Sprintf("%+v", c.Lease),
+			"the credential printed": fmt.Sprintf("%v %+v %#v", c, c, c)} {
+			for _, secret := range []string{password.Value, s.Password} {
+				if where == "the server's log" && secret == s.Password {
+					continue // the harness itself sends it there
+				}
+				if strings.Contains(text, secret) {
+					t.Errorf("%s: %s holds a password", way, where)
+				}
+			}
+		}
+	}
+}
+
+func TestARoleThatCouldMakeLoginsIsRefused(t *testing.T) {
+	s := openShop(t)
+	s.Exec("CREATE ROLE maker; GRANT CREATE USER ON *.* TO maker; CREATE ROLE outer1; GRANT maker TO outer1; CREATE ROLE super1; GRANT SUPER ON *.* TO super1")
+	for role, why := range map[string]string{"maker": "maker has CREATE USER", "outer1": "maker has CREATE USER", "super1": "super1 has SUPER"} {
+		_, err := s.session.Issue(within(t, 60*time.Second), ask(role))
+		if !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+	if len(s.intents) != 0 || len(s.Users("wc_")) != 0 {
+		t.Error("something was made all the same")
+	}
+	s.Exec("CREATE ROLE wide; GRANT FILE, INSERT ON *.* TO wide")
+	c, _ := s.issue("wide")
+	if text := strings.Join(c.Warnings, "\n"); !strings.Contains(text, "has FILE") || !strings.Contains(text, "mysql with its accounts included") {
+		t.Errorf("warnings: %q", c.Warnings)
+	}
+	s.revoke(s.session, c.Lease)
+}
+
+func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
+	s := openShop(t)
+	for _, test := range []struct {
+		request providers.Request
+		says    string
+	}{
+		{ask("nobody"), "there is no such role: CREATE ROLE `nobody`"},
+		{ask("boss"), "there is no such role"}, // a user is none
+		{ask("readonly", "auth=caching_sha2"), "is the other server's"},
+		{ask("readonly", "auth=ed25519"), "INSTALL SONAME 'auth_ed25519'"},
+		{ask("readonly", "ttl=15m"), "cannot be kept: the server's event scheduler is off"},
+		{ask(""), "write mysql:ROLE"},
+		{ask("none"), "reserved word"},
+		{ask("readonly", "tls=15m"), "there are database, host, auth and ttl"},
+		{ask("readonly", "ttl=1"), "write 15m"},
+		{ask("readonly\x01"), "control character"},
+	} {
+		_, err := s.session.Issue(within(t, 60*time.Second), test.request)
+		if !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), "mysql: ") ||
+			strings.Count(err.Error(), "mysql: ") != 1 {
+			t.Errorf("%v: %v", test.request, err)
+		}
+	}
+	if users := s.Users("wc_"); len(users) != 0 {
+		t.Errorf("left: %q", users)
+	}
+	s.env[urlVariable] = s.URL(s.User, "wrong", "")
+	if _, err := (Provider{}).Open(within(t, 60*time.Second), s.settings()); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "check the administrator's login") {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+func TestAdministratorWithTheDocumentedRightsSufficesAndWithLessIsTold(t *testing.T) {
+	s := openShop(t, events)
+	s.deputize("deputy", "GRANT EVENT ON mysql.* TO deputy")
+	c, fields := s.issue("readwrite")
+	s.login(fields)
+	if c.Lease.Expires.IsZero() || len(c.Warnings) != 0 {
+		t.Errorf("expires %v, warnings %q", c.Lease.Expires, c.Warnings)
+	}
+	s.revoke(s.guard(s.session), c.Lease)
+
+	s.deputize("unpunctual")
+	c, fields = s.issue("readwrite")
+	s.login(fields)
+	if !c.Lease.Expires.IsZero() || !strings.Contains(strings.Join(c.Warnings, ""), "GRANT EVENT ON mysql.*") {
+		t.Errorf("expires %v, warnings %q", c.Lease.Expires, c.Warnings)
+	}
+	s.revoke(s.guard(s.session), c.Lease)
+
+	s.deputize("stranger", "REVOKE readonly FROM stranger")
+	s.intents = nil
+	if _, err := s.session.Issue(within(t, 60*time.Second), ask("readonly")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "the role WITH ADMIN OPTION") {
+		t.Errorf("without the role: %v", err)
+	}
+	if len(s.intents) != 1 {
+		t.Fatalf("%d intents, want one: the user was made before the role was refused", len(s.intents))
+	}
+	s.revoke(s.session, s.intents[0])
+
+	s.deputize("blind", "REVOKE PROCESS ON *.* FROM blind")
+	s.intents = nil
+	if _, err := s.session.Issue(within(t, 60*time.Second), ask("readonly")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "GRANT PROCESS") {
+		t.Errorf("without PROCESS: %v", err)
+	}
+	if len(s.intents) != 0 {
+		t.Error("a user was going to be made that cannot be ended")
+	}
+}
+
+func TestTwentyIssuesAtOnceOverOneLogin(t *testing.T) {
+	s := openShop(t)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			c, err := s.session.Issue(within(t, 60*time.Second), ask("readonly"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if proof, err := s.session.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if users := s.Users("wc_"); len(users) != 0 {
+		t.Errorf("left: %q", users)
+	}
+}
