@@ -29,6 +29,7 @@ type Expirer interface {
 
 // The keys of a Lease's Scope that mean the same for every provider, and are for people to read.
 const (
-	ScopeRun   = "run"   // the run that it was issued for
-	ScopeGroup = "group" // what it was asked for by: a group, a role
+	ScopeRun     = "run"     // the run that it was issued for
+	ScopeGroup   = "group"   // what it was asked for by: a group, a role
+	ScopeRenewed = "renewed" // when it was renewed last, as RFC 3339
 )

@@ -72,7 +72,8 @@ func (w *world) main(ctx context.Context) int {
 	if i := slices.Index(w.args, "--"); i > 0 {
 		head, w.command, w.wraps = w.args[:i], w.args[i+1:], true
 	}
-	err := w.app().RunContext(ctx, head)
+	app := w.app()
+	err := app.RunContext(ctx, flagsFirst(app, head))
 	if err == nil {
 		return w.code
 	}
@@ -92,9 +93,14 @@ func (w *world) app() *cli.App {
 		ErrWriter:       w.stderr,
 		Flags:           flags(),
 		Action:          w.run,
-		Commands:        []*cli.Command{w.planCommand(), w.presetsCommand(), w.versionCommand()},
-		OnUsageError:    usageError,
-		ExitErrHandler:  func(*cli.Context, error) {}, // nothing but main ends the process
+		Commands: []*cli.Command{
+			w.planCommand(),
+			w.presetsCommand(),
+			w.leaseCommand(),
+			w.versionCommand(),
+		},
+		OnUsageError:   usageError,
+		ExitErrHandler: func(*cli.Context, error) {}, // nothing but main ends the process
 		// A comma never splits a spec.
 		DisableSliceFlagSeparator: true,
 	}

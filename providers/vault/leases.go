@@ -31,7 +31,7 @@ const atOnce = 16
 // Find lists the leases under a path, deeply: one request a level, one a lease. What is gone before it is looked up is left out.
 // It needs sudo and "list" on sys/leases/lookup/PATH, and "update" on sys/leases/lookup, which the default policy gives.
 //
-// Tokens are leases too (under auth/), but those without an end are not listed by Vault.
+// Tokens are leases too, under auth/; they can be revoked by that and not renewed.
 func (s *Session) Find(ctx context.Context, under string) ([]providers.Lease, error) {
 	ids, err := s.leaseIDs(ctx, under)
 	if err != nil {
@@ -146,6 +146,9 @@ func (s *Session) Lookup(ctx context.Context, id string) (providers.Lease, error
 	data := answer.secret.Data
 	l := providers.Lease{Provider: Name, ID: id, Issued: timeOf(data["issue_time"]), Expires: timeOf(data["expire_time"])}
 	l.Renewable, _ = data["renewable"].(bool)
+	if renewed := timeOf(data["last_renewal"]); !renewed.IsZero() {
+		l.Scope = map[string]string{providers.ScopeRenewed: renewed.Format(time.RFC3339)}
+	}
 	if ttl, ok := data["ttl"].(json.Number); ok && !l.Expires.IsZero() { // the server's clock may be another: what is left counts
 		if seconds, err := ttl.Int64(); err == nil {
 			l.Expires = asked.Add(time.Duration(seconds) * time.Second).Truncate(time.Second)

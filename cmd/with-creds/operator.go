@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/registry"
+	"github.com/with-creds/with-creds/step/lease"
+	"github.com/with-creds/with-creds/step/spec/nearest"
+)
+
+// An operator is a person, or a timer, at work on what is on the servers, with a login of their own. Sessions are opened when they are needed, one a
+// provider, and closed by done.
+type operator struct {
+	job
+	ctx  context.Context // the command's own: it ends with a signal
+	name string          // what the login is for, in the server's logs
+	book *lease.Book
+	open map[string]*operating
+}
+
+// An operating session, or why there is none.
+type operating struct {
+	*lease.Session
+	err error
+}
+
+// operatorFlags are the settings that matter when nothing is issued and nothing run.
+func operatorFlags(more ...cli.Flag) []cli.Flag {
+	keep := []string{"config", "quiet", "verbose", "log-format"}
+	some := slices.DeleteFunc(flags(), func(f cli.Flag) bool {
+		name := f.Names()[0]
+		return !slices.Contains(keep, name) && !strings.HasPrefix(name, "vault-")
+	})
+	return append(more, some...)
+}
+
+// operate runs a command of an operator: it reads the settings, and whatever happens it closes the logins.
+func (w *world) operate(name string, act func(o *operator, c *cli.Context) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if w.wraps {
+			return fmt.Errorf("%s runs no command: leave out the --", name)
+		}
+		j, err := w.settle(c)
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		o := &operator{job: j, ctx: ctx, name: name, book: lease.NewBook(nil), open: map[string]*operating{}}
+		defer o.done()
+		err = act(o, c)
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return err
+	}
+}
+
+// at is the session with a provider.
+func (o *operator) at(provider string) (*lease.Session, error) {
+	if was, ok := o.open[provider]; ok {
+		return was.Session, was.err
+	}
+	found := &operating{}
+	o.open[provider] = found
+	p, ok := registry.All()[provider]
+	if !ok {
+		names := slices.Sorted(maps.Keys(registry.All()))
+		found.err = fmt.Errorf("there is no provider %q%s (there are: %s)", provider, nearest.DidYouMean(provider, names), strings.Join(names, ", "))
+		return nil, found.err
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, time.Minute)
+	defer cancel()
+	s, err := p.Open(ctx, providers.Settings{Lookup: o.layers.Lookup, Run: o.name, Leash: o.Leash, Warn: o.log.Warn})
+	if err != nil {
+		found.err = err
+		return nil, err
+	}
+	found.Session = o.book.Adopt(provider, s, 0)
+	return found.Session, nil
+}
+
+// finder is the session with a provider that can look at what is on its server.
+func (o *operator) finder(provider string) (*lease.Session, providers.Finder, error) {
+	s, err := o.at(provider)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, ok := s.Session.(providers.Finder)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s: leases that with-creds has no handle of cannot be found there", provider)
+	}
+	return s, f, nil
+}
+
+// done ends the logins, those included that a signal cut off.
+func (o *operator) done() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), 10*time.Second)
+	defer cancel()
+	for _, name := range slices.Sorted(maps.Keys(o.open)) {
+		if s := o.open[name].Session; s != nil {
+			if _, err := s.Close(ctx); err != nil {
+				o.log.Warn("%v", err)
+			}
+		}
+	}
+}
+
+// A place is an argument: a provider, and a path, group or lease ID there.
+type place struct{ provider, path string }
+
+// placeOf reads "provider:path". What names no provider first is Vault's, as people copy it from there: database/creds/readonly/….
+func placeOf(arg string) place {
+	if provider, path, found := strings.Cut(arg, ":"); found && registry.All()[provider] != nil {
+		return place{provider, path}
+	}
+	return place{"vault", arg}
+}
