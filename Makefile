@@ -21,7 +21,7 @@ lists = go test -list '$(2)' $(1) | grep -qE '^(Test|Benchmark|Fuzz)' || { echo 
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## the whole story on a throwaway PostgreSQL, in under a minute
@@ -63,14 +63,18 @@ lint: ## formatting, golangci-lint, vet for each system, modules tidy, shell scr
 	@git grep -lE '^#!.*(bash|/sh)' -- ':!*.md' ':!*.go' | xargs shellcheck
 
 .PHONY: bench
-bench: servers ## overhead of a run, beside vault CLI + jq, curl + jq and Vault Agent
+bench: servers ## overhead of a run, beside vault CLI + jq, curl + jq and Vault Agent (UPDATE=1: into README.md)
 	@$(call lists,./testdata/bench,^TestOverhead)
-	WITH_CREDS_BENCH=1 go test -count=1 -vet=off -timeout 30m -run '^TestOverhead' -v ./testdata/bench
+	WITH_CREDS_BENCH=1 go test -count=1 -vet=off -timeout 30m -run '^TestOverhead' -v ./testdata/bench $(if $(UPDATE),-update)
 
 .PHONY: bench-mask
 bench-mask: ## throughput of the masker
 	@$(call lists,./step/mask,^Benchmark)
 	go test -vet=off -run '^$$' -bench . -benchmem ./step/mask
+
+.PHONY: release-snapshot
+release-snapshot: ## dist/: all of a release that needs neither keys nor a registry, built twice and compared
+	@testdata/tools/release-snapshot
 
 .PHONY: chaos
 chaos: servers ## kill a run at N random moments (make chaos N=10000) and count what is left behind
