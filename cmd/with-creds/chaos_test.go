@@ -34,6 +34,7 @@ func TestChaosKillsAtRandomMomentsLeaveNothing(t *testing.T) {
 		})
 	}
 	workers.Wait()
+	c.unknownLogins()
 	t.Logf("%v\nseed %d, %s a kill", c, c.seed, (time.Since(began) / time.Duration(kills)).Round(time.Millisecond))
 	if c.leaks > 0 {
 		t.Errorf("%d leaks", c.leaks)
@@ -58,7 +59,8 @@ type chaos struct {
 	byStage map[string]int
 	byWay   map[string]int
 	leaks   int
-	lost    int // see trial.lostAnswers
+	lost    int       // see trial.lostAnswers
+	unknown []*source // whose run was killed before it had used its login, see trial.killedAtLogin
 }
 
 // wanted is a kind of source.
@@ -147,9 +149,12 @@ func (c *chaos) kill(d death) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lost += lost
-	if len(left) > 0 {
+	switch {
+	case len(left) > 0:
 		c.leaks++ // and its sources are not used again
-	} else {
+	case tr.killedAtLogin(): // likewise: a login that nobody knows would be taken for the next run's
+		c.unknown = append(c.unknown, tr.source)
+	default:
 		for i, w := range d.sources {
 			c.pool[w] = append(c.pool[w], parts[i])
 		}
@@ -164,6 +169,19 @@ func (c *chaos) kill(d death) bool {
 }
 
 const ended = "ended"
+
+// unknownLogins counts the logins that nobody knows, and sees that nothing hangs on them.
+func (c *chaos) unknownLogins() {
+	n := 0
+	for _, s := range c.unknown {
+		n += len(s.logins())
+		if left := s.left(); len(left) > 0 {
+			c.leaks++
+			c.t.Errorf("under a login that nobody knows: %q", left)
+		}
+	}
+	c.t.Logf("%d runs were killed before they had used their login, and left %d that nobody knows and on which nothing hangs", len(c.unknown), n)
+}
 
 // stage is where a run is, as far as can be seen from outside.
 func (tr *trial) stage(parts []*source) string {
