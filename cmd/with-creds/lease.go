@@ -202,7 +202,7 @@ func lastGiven(l providers.Lease) time.Duration {
 // runs are the runs on this machine which hold leases, or have left them, by Lease.Key: the server itself does not tell whose a lease is.
 func (w *world) runs() map[string]string {
 	by := map[string]string{}
-	remnants, _ := guard.Remnants(journalDir(environment(w.env))) // what is no journal is for sweep to tell
+	remnants, _, _ := guard.Remnants(journalDir(environment(w.env))) // what is no journal is for sweep to tell
 	for _, r := range remnants {
 		for _, l := range r.Leases {
 			by[l.Key()] = r.Run

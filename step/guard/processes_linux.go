@@ -76,6 +76,18 @@ func victims(all []process, run string, c Command) []int {
 	return pids
 }
 
+// Running lists the processes that carry a run's mark.
+func Running(run string) []int {
+	var pids []int
+	mark := []byte(RunVariable + "=" + run)
+	for _, p := range processes() {
+		if !p.dead && marked(p.pid, mark) {
+			pids = append(pids, p.pid)
+		}
+	}
+	return pids
+}
+
 // marked reports whether a process was started with the mark in its environment.
 func marked(pid int, mark []byte) bool {
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))

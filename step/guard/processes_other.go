@@ -13,3 +13,6 @@ const noFollow = 0
 func ignoreSignals() { signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTERM) }
 
 func startTime(int) uint64 { return 0 }
+
+// Running cannot be told without /proc.
+func Running(string) []int { return nil }

@@ -20,7 +20,7 @@ type Remnant struct {
 	Run     string
 	Host    string // the machine's name
 	Begun   time.Time
-	Alive   bool              // its guard, or the run itself, is still at work; told by processes, which counts on that machine alone
+	Alive   bool              // its guard, or the run itself, is still at work; of another machine's it is not known
 	Origins map[string]string // of each session
 	Leases  []providers.Lease // not known to be gone; sessions' own logins last (see Own)
 	Dirs    []string          // of private files
@@ -78,7 +78,8 @@ func readJournal(f *os.File) (Remnant, error) {
 			}
 			r.Run, r.Host, r.Begun = e.Run, e.Host, e.Begun
 			guard := &instance{e.PID, e.Start}
-			r.Alive = guard.lives() || e.Parent.lives()
+			here, _ := os.Hostname()
+			r.Alive = e.Host == here && (guard.lives() || e.Parent.lives())
 			continue
 		}
 		switch {
@@ -126,32 +127,31 @@ func without(all []providers.Lease, drop func(providers.Lease) bool) []providers
 	return kept
 }
 
-// Remnants reads every journal in dir. Files that are none, or cannot be read, are told of in the error; the rest is returned all the same.
-func Remnants(dir string) ([]Remnant, error) {
+// Remnants reads every journal in dir. Files that are none, or cannot be read, are told of in skipped; a directory that is not there is an empty one.
+func Remnants(dir string) (all []Remnant, skipped []error, err error) {
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("reading the journals: %w", err)
 	}
-	var all []Remnant
-	var errs []error
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), journalSuffix) {
-			errs = append(errs, fmt.Errorf("%s: not a journal of with-creds", filepath.Join(dir, f.Name())))
+		path := filepath.Join(dir, f.Name())
+		if !strings.HasSuffix(path, journalSuffix) {
+			skipped = append(skipped, fmt.Errorf("%s: not a journal of with-creds", path))
 			continue
 		}
-		r, err := Read(filepath.Join(dir, f.Name()))
+		r, err := Read(path)
 		switch {
 		case errors.Is(err, os.ErrNotExist): // its run has ended meanwhile
 		case err != nil:
-			errs = append(errs, err)
+			skipped = append(skipped, err)
 		default:
 			all = append(all, r)
 		}
 	}
-	return all, errors.Join(errs...)
+	return all, skipped, nil
 }
 
 // ErrInUse says that a journal's guard, or another sweep, is at work on it.
