@@ -222,6 +222,53 @@ func TestReadmeHasTheFlagsOfTheBinary(t *testing.T) {
 	}
 }
 
+func TestEveryDirectDependencyHasItsReason(t *testing.T) {
+	want := map[string]bool{}
+	for _, line := range strings.Split(read(t, "go.mod"), "\n") {
+		if m := regexp.MustCompile(`^(?:require )?\s*(\S+\.\S+/\S+|\S+\.\S+) v\S+$`).FindStringSubmatch(line); m != nil { // the others end in // indirect
+			want[m[1]] = true
+		}
+	}
+	if len(want) < 10 {
+		t.Fatalf("only %d direct requirements were found in go.mod", len(want))
+	}
+	for _, row := range table(t, read(t, "CONTRIBUTING.md"), "| module |") {
+		name := strings.Trim(row[0], "`")
+		if !want[name] {
+			t.Errorf("CONTRIBUTING.md gives a reason for %s, which go.mod does not require directly", name)
+		}
+		if delete(want, name); row[1] == "" {
+			t.Errorf("CONTRIBUTING.md gives no reason for %s", name)
+		}
+	}
+	for name := range want {
+		t.Errorf("go.mod requires %s: say why in CONTRIBUTING.md, under Dependencies", name)
+	}
+}
+
+// A claim that names its test is worth what the test is.
+func TestEveryTestThatTheDocumentsNameExists(t *testing.T) {
+	c := exec.Command("git", "grep", "-hoE", `^func Test[A-Z]\w*`, "--", "*_test.go")
+	c.Dir = root
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("git grep: %v", err)
+	}
+	there := strings.Fields(strings.ReplaceAll(string(out), "func ", ""))
+	named := 0
+	for _, document := range documents {
+		for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(read(t, document), -1) {
+			named++
+			if !slices.Contains(there, name) {
+				t.Errorf("%s names %s, and there is no such test", document, name)
+			}
+		}
+	}
+	if named < 10 {
+		t.Errorf("only %d tests are named in the documents", named)
+	}
+}
+
 // table is the rows of the Markdown table whose head begins so, cells trimmed.
 func table(t *testing.T, text, head string) [][]string {
 	t.Helper()
@@ -229,7 +276,7 @@ func table(t *testing.T, text, head string) [][]string {
 	if !ok {
 		t.Fatalf("there is no table %q", head)
 	}
-	body, _, _ := strings.Cut(after, "\n\n")
+	body, _, _ := strings.Cut(strings.TrimSpace(after), "\n\n")
 	var rows [][]string
 	for _, line := range strings.Split(body, "\n")[2:] { // after the rest of the head, and the rule
 		const escaped = "\x00"

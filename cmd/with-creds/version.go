@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// version is set by the release (-ldflags "-X main.version=…"); a build from source tells its module's.
+// version is the module's as Go puts it into the binary: of a release its tag, of another commit a pseudo-version.
 var version = func() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
