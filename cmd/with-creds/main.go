@@ -123,6 +123,8 @@ func (w *world) app() *cli.App {
 			w.planCommand(),
 			w.presetsCommand(),
 			w.leaseCommand(),
+			w.sweepCommand(),
+			w.maskCommand(),
 			w.startCommand(),
 			w.stopCommand(),
 			w.sweepCommand(),
