@@ -117,11 +117,17 @@ func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome
 	if d, ok := s.Session.(providers.Deferrer); ok && o.Proof == providers.Failed {
 		o = r.deferred(ctx, d, l, o)
 	}
+	if o.Proof == providers.Accepted && o.Err == nil {
+		o.Err = errUnseen
+	}
 	if o.Confirmed() {
 		r.Book.Gone(l)
 	}
 	return o
 }
+
+// errUnseen is why a lease that the server has promised to end is not proven to be gone.
+var errUnseen = errors.New("whether it is gone could not be looked up")
 
 // deferred hands over what could not be revoked here.
 func (r Revoker) deferred(ctx context.Context, d providers.Deferrer, l providers.Lease, failed Outcome) Outcome {

@@ -152,6 +152,17 @@ func TestWhatCannotBeRevokedInTimeIsHandedToTheServer(t *testing.T) {
 	})
 }
 
+func TestAPromiseIsToldWithWhyItIsNoProof(t *testing.T) {
+	f := newFake()
+	f.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) { return providers.Accepted, nil }
+	l := f.lease("a", time.Hour)
+	book, _ := keeping(f, l)
+	o := Revoker{Book: book}.Everything(t.Context())[l.Key()]
+	if o.Proof != providers.Accepted || o.Err == nil || o.Confirmed() || f.attempts["a"] != 1 {
+		t.Errorf("%+v after %d attempts; want one, and why it is not proven", o, f.attempts["a"])
+	}
+}
+
 func TestBackoffGrowsAndIsBounded(t *testing.T) {
 	var waits []time.Duration
 	for w := range Backoff {
