@@ -49,10 +49,15 @@ func checkRetry(ctx context.Context, answer *http.Response, err error) (bool, er
 	switch answer.StatusCode {
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return tries == repeated, nil // a proxy's words: Vault may have heard the request
+	case statusStandby, statusStandbyDR:
+		return true, nil // the load balancer finds the active node soon
 	}
 	again, err := api.DefaultRetryPolicy(ctx, answer, nil)
 	return again && (err == nil || answer.StatusCode >= 500), nil
 }
+
+// What Vault's health check says of a standby node (https://developer.hashicorp.com/vault/api-docs/system/health), passed on by a load balancer.
+const statusStandbyDR, statusStandby = 472, 473
 
 const (
 	firstWait = 200 * time.Millisecond
