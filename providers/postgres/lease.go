@@ -11,10 +11,10 @@ import (
 
 // The keys of a lease's Scope.
 const (
-	scopeGroup  = "group"       // who inherits what the role made
-	scopeServer = "server"      // host and port, so that it is not looked for, and found missing, on another server
-	scopeMaker  = "application" // application_name of the session that makes the role: unique, unlike a process number
-	scopePID    = "pid"         // the same session's process on the server, for people
+	scopeGroup  = providers.ScopeGroup // who inherits what the role made
+	scopeServer = "server"             // host and port, so that it is not looked for, and found missing, on another server
+	scopeMaker  = "application"        // application_name of the session that makes the role: unique, unlike a process number
+	scopePID    = "pid"                // the same session's process on the server, for people
 )
 
 // rolePrefix begins every role's name.
@@ -54,12 +54,12 @@ func roleComment(run, group string) string {
 	return commentMark + sqluser.LowerName(run, 64) + " for group " + group
 }
 
-// groupOfComment reads back what roleComment wrote.
-func groupOfComment(comment string) (group string, ours bool) {
+// readComment reads back what roleComment wrote.
+func readComment(comment string) (run, group string, ours bool) {
 	rest, ours := strings.CutPrefix(comment, commentMark)
 	if !ours {
-		return "", false
+		return "", "", false
 	}
-	_, group, ours = strings.Cut(rest, " for group ")
-	return group, ours
+	run, group, ours = strings.Cut(rest, " for group ")
+	return run, group, ours
 }
