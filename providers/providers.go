@@ -137,6 +137,8 @@ type Credential struct {
 	Fields   []Field
 	Lease    Lease    // the zero Lease where there is nothing to revoke
 	Warnings []string // what the server said beside it; no secrets
+	// Rotates says that the server itself changes the secret at Lease.Expires: asked for again before, it is the same.
+	Rotates bool
 }
 
 // Field returns the named field.

@@ -25,6 +25,11 @@ func (r *run) keep() *lease.Keeper {
 	}
 	k.Ending = func(ctx context.Context, l providers.Lease, why error) { r.ending(ctx, k, l, why) }
 	k.Start(context.Background())
+	for _, c := range r.issued {
+		if l := c.credential.Lease; l.IsZero() && !l.Expires.IsZero() {
+			k.Go(func(ctx context.Context) { r.followEnd(ctx, c) })
+		}
+	}
 	return k
 }
 
@@ -47,17 +52,7 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	if len(affected) == 0 {
 		return
 	}
-	var fixed []string
-	follows := false
-	for _, c := range affected {
-		for _, v := range c.values {
-			if v.File || v.Served || r.envFile != "" {
-				follows = true
-			} else {
-				fixed = append(fixed, v.Name)
-			}
-		}
-	}
+	fixed, follows := r.followers(affected)
 	if len(fixed) > 0 {
 		r.Log.Warn("%s cannot be extended (%v): what %s hold%s ends at %s, in %s", l.ID, why, strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
 			l.Expires.Format(time.TimeOnly), l.TTL(time.Now()).Round(time.Second))
@@ -77,6 +72,24 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	if r.KillOnExpiry && len(fixed) > 0 {
 		r.killAt(ctx, l.Expires, fixed)
 	}
+}
+
+// followers tells the variables that cannot change, and whether anything else can.
+func (r *run) followers(some []*issued) (fixed []string, follows bool) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	for _, c := range some {
+		follows = follows || c.served.Live()
+		for _, v := range c.values {
+			switch {
+			case v.File, r.envFile != "":
+				follows = true
+			case !v.Lasts:
+				fixed = append(fixed, v.Name)
+			}
+		}
+	}
+	return fixed, follows
 }
 
 // shortLife is what is left of a credential below which it is replaced without waiting: the command needs some of it to change over.
@@ -127,11 +140,7 @@ func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease,
 			return
 		}
 	}
-	if r.OnRotate != 0 {
-		if err := r.child.Signal(r.OnRotate); err != nil {
-			r.Log.Warn("--on-rotate: %v", err)
-		}
-	}
+	r.tellRotated()
 	if !lease.SleepUntil(ctx, time.Now().Add(min(old.TTL(time.Now())/2, overlap)), time.Now) {
 		return // the run's end revokes it
 	}
@@ -147,6 +156,15 @@ func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease,
 		}
 		if own != nil && own.Key() == old.Key() {
 			revoker.Session(revoke, s)
+		}
+	}
+}
+
+// tellRotated sends the signal of --on-rotate.
+func (r *run) tellRotated() {
+	if r.OnRotate != 0 {
+		if err := r.child.Signal(r.OnRotate); err != nil {
+			r.Log.Warn("--on-rotate: %v", err)
 		}
 	}
 }
@@ -167,7 +185,7 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, affected []*
 	defer context.AfterFunc(running, func() { time.AfterFunc(r.Grace, cancel) })()
 	var errs []error
 	for _, c := range affected {
-		if !anyFile(c.values) && c.served == nil && r.envFile == "" {
+		if !anyFile(c.values) && !c.served.Live() && r.envFile == "" {
 			continue
 		}
 		name := c.spec.Request.Provider

@@ -4,7 +4,9 @@ package vault_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,13 +91,50 @@ func TestEnginesAreAskedAsTheyWantToBe(t *testing.T) {
 		if got := pair.Leaf.DNSNames; len(got) != 3 {
 			t.Errorf("the certificate is for %q", got)
 		}
-		if left := time.Until(c.Lease.Expires); !c.Lease.IsZero() || left < 29*time.Minute || left > 31*time.Minute {
+		if left := time.Until(c.Lease.Expires); left < 25*time.Minute || left > 31*time.Minute {
 			t.Errorf("the certificate is said to end in %v", left)
+		}
+		if !w.valid(pair.Leaf) {
+			t.Error("a fresh certificate is on the revocation list")
+		}
+		revoke(t, s, c.Lease, providers.Proven)
+		revoke(t, s, c.Lease, providers.Proven) // again is no error
+		if w.valid(pair.Leaf) {
+			t.Error("the certificate is not on the revocation list")
 		}
 		for _, f := range c.Fields {
 			if secret := f.Name == "private_key"; f.Secret != secret {
 				t.Errorf("field %s: secret is %v", f.Name, f.Secret)
 			}
+		}
+	})
+
+	t.Run("pki, where the policy does not let it be revoked, or no certificate is kept", func(t *testing.T) {
+		w.vault.Policy("issue", `path "pki/issue/web" { capabilities = ["update"] }`)
+		c := issue(t, w.withToken(w.vault.Token("issue")), "pki/issue/web?common_name=a.example.com")
+		revoke(t, w.withToken(w.vault.Token("issue")), c.Lease, providers.Expires)
+		w.vault.Write("pki/roles/unkept", map[string]any{"allow_any_name": true, "no_store": true, "max_ttl": "1h", "key_type": "ec", "key_bits": 256})
+		revoke(t, s, issue(t, s, "pki/issue/unkept?common_name=b.example.com").Lease, providers.Expires)
+	})
+
+	t.Run("pki, with a key made here", func(t *testing.T) {
+		w.vault.Write("pki/roles/any", map[string]any{"allow_any_name": true, "key_type": "any", "max_ttl": "1h", "allow_ip_sans": true})
+		for kind, algorithm := range map[string]x509.PublicKeyAlgorithm{"generate": x509.ECDSA, "generate-ed25519": x509.Ed25519, "generate-rsa": x509.RSA} {
+			c := issue(t, s, "pki/sign/any?common_name=own.example.com&alt_names=c.example.com&ip_sans=192.0.2.1&csr="+kind)
+			pair, err := tls.X509KeyPair([]byte(value(t, c, "certificate")), []byte(value(t, c, "private_key")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf := pair.Leaf
+			if leaf.PublicKeyAlgorithm != algorithm || leaf.Subject.CommonName != "own.example.com" || leaf.VerifyHostname("c.example.com") != nil || leaf.VerifyHostname("192.0.2.1") != nil {
+				t.Errorf("%s: a %v certificate for %v %v %v", kind, leaf.PublicKeyAlgorithm, leaf.Subject, leaf.DNSNames, leaf.IPAddresses)
+			}
+			if f, _ := c.Field("private_key"); !f.Secret {
+				t.Error("the private key is no secret")
+			}
+		}
+		if _, err := s.Issue(t.Context(), ask("pki/sign/any?common_name=x&csr=generate-dsa")); err == nil || !strings.Contains(err.Error(), "generate-ed25519") {
+			t.Errorf("an unknown kind of key: %v", err)
 		}
 	})
 
@@ -119,6 +158,9 @@ func TestEnginesAreAskedAsTheyWantToBe(t *testing.T) {
 		}
 		if f, _ := c.Field("private_key"); !f.Secret {
 			t.Error("the private key is no secret")
+		}
+		if left := time.Until(c.Lease.Expires); !c.Lease.IsZero() || left < 5*time.Minute || left > 11*time.Minute {
+			t.Errorf("the certificate is said to end in %v", left)
 		}
 		w.vault.Write("ssh/roles/otp", map[string]any{"key_type": "otp", "default_user": "deploy", "cidr_list": "127.0.0.0/8"})
 		otp := issue(t, s, "ssh/creds/otp?ip=127.0.0.1")
@@ -169,4 +211,30 @@ func TestEnginesAreAskedAsTheyWantToBe(t *testing.T) {
 			}
 		}
 	})
+}
+
+// valid reports whether the CA does not list a certificate as revoked.
+func (w *world) valid(certificate *x509.Certificate) bool {
+	w.t.Helper()
+	_, der := w.vault.Raw(w.vault.RootToken, "GET", "pki/crl", "")
+	list, err := x509.ParseRevocationList([]byte(der))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return !slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool {
+		return e.SerialNumber.Cmp(certificate.SerialNumber) == 0
+	})
+}
+
+func TestParametersThatNoEngineTakesBecomeFieldsAndAreNotSent(t *testing.T) {
+	w := withPostgres(t)
+	s := w.withToken(w.vault.RootToken)
+	c := issue(t, s, "database/creds/readonly?host=db:5432&database=app&region=eu-1")
+	if value(t, c, "host") != "db:5432" || value(t, c, "database") != "app" || value(t, c, "region") != "eu-1" || value(t, c, "username") == "" || len(c.Warnings) > 0 {
+		t.Errorf("%v, warnings %q", c, c.Warnings)
+	}
+	if f, _ := c.Field("host"); f.Secret {
+		t.Error("where the server is would be masked")
+	}
+	revoke(t, s, c.Lease, providers.Proven)
 }

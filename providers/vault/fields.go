@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/with-creds/with-creds/providers"
 )
 
@@ -137,6 +139,13 @@ func endOf(data map[string]any, now time.Time) time.Time {
 	for _, name := range []string{"expiration", "expires_at_seconds"} { // pki, gcp
 		if at, ok := number(data[name]); ok && at > now.Unix() {
 			return time.Unix(at, 0)
+		}
+	}
+	if signed, ok := data["signed_key"].(string); ok { // ssh
+		if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(signed)); err == nil {
+			if c, ok := key.(*ssh.Certificate); ok && c.ValidBefore < 1<<40 {
+				return time.Unix(int64(c.ValidBefore), 0)
+			}
 		}
 	}
 	if _, rotates := data["last_vault_rotation"]; rotates { // a static role's password

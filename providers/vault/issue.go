@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if err != nil {
 		return providers.Credential{}, err
 	}
-	generated, err := generateKey(&to)
+	generated, err := generate(&to)
 	if err != nil {
 		return providers.Credential{}, err
 	}
@@ -114,14 +115,15 @@ func (s *Session) credential(to route, secret *api.Secret, generated []providers
 	case len(secret.Data) == 0:
 		problem = "the answer holds no data"
 	default:
-		c.Fields = append(fieldsOf(secret.Data), generated...)
+		c.Fields = with(to.told, append(fieldsOf(secret.Data), generated...))
 		if len(c.Fields) == 0 {
 			problem = "the answer holds no value"
 		}
 	}
 	if problem == "" {
 		if c.Lease.IsZero() {
-			c.Lease.Expires = endOf(secret.Data, began)
+			c.Lease = certificateLease(to.path, secret.Data, began)
+			_, c.Rotates = secret.Data["last_vault_rotation"]
 		}
 		return c, nil
 	}
@@ -134,6 +136,13 @@ func (s *Session) credential(to route, secret *api.Secret, generated []providers
 		}
 	}
 	return providers.Credential{}, err
+}
+
+// with puts what a person said before what the engine says of the same name.
+func with(told, fields []providers.Field) []providers.Field {
+	return append(told[:len(told):len(told)], slices.DeleteFunc(fields, func(f providers.Field) bool {
+		return slices.ContainsFunc(told, func(t providers.Field) bool { return t.Name == f.Name })
+	})...)
 }
 
 // lease reads the lease of an answer; the zero Lease where there is none. It ends with the sooner of what the answer says and the session's own token.

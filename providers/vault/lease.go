@@ -21,6 +21,8 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 		to, body = "auth/token/renew-self", map[string]any{"increment": seconds}
 	case batchKind:
 		return l, providers.Refused(errors.New("vault: a batch token cannot be renewed"))
+	case certificateKind:
+		return l, providers.Refused(errors.New("vault: a certificate cannot be renewed"))
 	}
 	sent := time.Now()
 	answer, err := s.lifecycle(ctx, to, body)
@@ -87,6 +89,8 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 			return s.revokeLogin(ctx, l)
 		}
 		return s.Close(ctx)
+	case certificateKind:
+		return s.revokeCertificate(ctx, l)
 	}
 	proof, err := s.revoke(ctx, l)
 	if proof == providers.Proven && l.Scope["kind"] == stsKind && time.Now().Before(l.Expires) {
@@ -203,6 +207,9 @@ func (s *Session) noSync(l providers.Lease) {
 // Defer hands a lease to Vault's own queue, which goes on trying: by an asynchronous revocation, or where the policy forbids that by letting the lease
 // end in a second.
 func (s *Session) Defer(ctx context.Context, l providers.Lease) (providers.Proof, error) {
+	if l.Scope["kind"] == certificateKind {
+		return providers.Failed, errors.New("vault: it has no queue for certificates")
+	}
 	if s.maySync(l) {
 		_, err := s.lifecycle(ctx, "sys/leases/revoke", map[string]any{"lease_id": l.ID, "sync": false})
 		switch meansOf(err) {

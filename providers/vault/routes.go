@@ -17,6 +17,7 @@ type route struct {
 	forced bool // by the parameter _method: there is no second try with the other
 	query  url.Values
 	body   map[string]any
+	told   []providers.Field // parameters that are not sent but become fields
 }
 
 // method is a parameter that is not sent: _method=get or _method=post says how to ask a path whose engine is not known here. No parameter of
@@ -39,6 +40,7 @@ var askings = []asking{
 	{word: "creds"}, // database, aws, azure, consul, nomad, rabbitmq, ldap, terraform; ssh and kubernetes with parameters
 	{word: "static-creds"}, {word: "static-cred"},
 	{word: "sts"},
+	{word: "token"},                                                             // azure
 	{word: "issue", always: true},                                               // pki, ssh
 	{word: "issuer", always: true},                                              // pki: issuer/REF/issue/ROLE, issuer/REF/sign/ROLE
 	{word: "sign", always: true},                                                // pki, ssh
@@ -47,6 +49,10 @@ var askings = []asking{
 	{word: "check-out", always: true, last: true},                               // ad, ldap: library/SET/check-out
 	{word: "roleset"}, {word: "static-account"}, {word: "impersonated-account"}, // gcp
 }
+
+// local are parameters that no engine takes: what only a person knows of the service that a credential is for. They are not sent, and are fields
+// of the credential, so that a preset can compose a URL (?host=db:5432&database=app) or name a region.
+var local = []string{"certificate_authority", "database", "host", "port", "region", "server", "subscription_id", "tenant_id"}
 
 // keyValue are the usual mounts of stores that a POST writes to.
 var keyValue = []string{"secret", "kv", "cubbyhole"}
@@ -70,6 +76,10 @@ func routeOf(r providers.Request) (route, error) {
 			default:
 				return to, fmt.Errorf("vault: %s must be get or post", method)
 			}
+			continue
+		}
+		if known && !how.always && how.query == nil && slices.Contains(local, p.Key) {
+			to.told = append(to.told, providers.Field{Name: p.Key, Value: p.Value})
 			continue
 		}
 		names = append(names, p.Key)

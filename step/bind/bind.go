@@ -39,7 +39,7 @@ type Value struct {
 	File   bool   // Value goes into a private file and the variable holds its path
 	Path   string // of that file, once Dir.Place has set it
 	Secret bool   // a secret field is in it
-	Served bool   // it names an endpoint, so it stays good when the credential is replaced
+	Lasts  bool   // it stays good when the credential is replaced: a fixed text, or where the credential is served
 }
 
 // String keeps the value out of logs.
@@ -97,14 +97,14 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 		if b.preset && b.Optional && byPreset[fold(b.Name)] {
 			continue // an alternative to one that the credential had the fields for
 		}
-		missing, secret, served := "", false, len(b.Template.Fields()) > 0
+		missing, secret, lasts := "", false, true
 		for _, name := range b.Template.Fields() {
 			f, ok := c.Field(name)
 			if !ok && missing == "" {
 				missing = name
 			}
 			secret = secret || f.Secret
-			served = served && serve.Follows(name)
+			lasts = lasts && serve.Lasts(name)
 		}
 		if missing != "" {
 			if !b.Optional {
@@ -121,7 +121,7 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 			errs = append(errs, fmt.Errorf("%s: binding %s: %w", s.Request.Source(), b.Name, err))
 			continue
 		}
-		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Secret: secret, Served: served})
+		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Secret: secret, Lasts: lasts})
 		byPreset[fold(b.Name)] = b.preset
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -205,7 +205,7 @@ func TestAFieldThatWithCredsWouldAddMustBeOneItKnows(t *testing.T) {
 
 func TestWhatIsServedIsKnownToFollowARotation(t *testing.T) {
 	values, err := Bind(parse(t, "vault:a S=served:ssh-agent U=username M='{username} {served:ssh-agent}'")[0], issued("username=u", "served:ssh-agent=/s"), Options{})
-	if err != nil || len(values) != 3 || !values[0].Served || values[1].Served || values[2].Served {
+	if err != nil || len(values) != 3 || !values[0].Lasts || values[1].Lasts || values[2].Lasts {
 		t.Errorf("got %+v, %v", values, err)
 	}
 }

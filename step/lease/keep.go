@@ -76,6 +76,9 @@ func (k *Keeper) Lease(s *Session, l providers.Lease) {
 	k.wg.Go(func() { k.keep(s, l, !leashed && k.tooLong(l)) })
 }
 
+// Go runs something that belongs to the keeping: its ctx is done when Stop is called, and Wait waits for it.
+func (k *Keeper) Go(f func(ctx context.Context)) { k.wg.Go(func() { f(k.ctx) }) }
+
 // Stop ends the keeping. Renewals under way are not waited for here: a revocation of the same lease does that.
 func (k *Keeper) Stop() { k.stop() }
 

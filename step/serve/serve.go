@@ -60,8 +60,8 @@ func Adds(name string) bool {
 	return strings.HasPrefix(name, servedPrefix) || strings.HasPrefix(name, madePrefix)
 }
 
-// Follows reports whether what a field holds stays good when the credential is replaced, though it is held in a variable.
-func Follows(name string) bool {
+// Lasts reports whether what a field holds stays good when the credential is replaced.
+func Lasts(name string) bool {
 	return strings.HasPrefix(name, servedPrefix) || name == pkcs12Password
 }
 
@@ -80,6 +80,7 @@ type Endpoints struct {
 	source  Source
 	fields  []providers.Field
 	closers []io.Closer
+	live    bool
 }
 
 // Open opens what the names ask for, and nothing for other names. A credential that cannot be served so is an error, and nothing stays
@@ -100,6 +101,7 @@ func Open(names []string, s Source) (*Endpoints, error) {
 			return nil, errors.Join(fmt.Errorf("%s: %w", asked[0], err), e.Close())
 		}
 	}
+	e.live = len(e.closers) > 0
 	return e, nil
 }
 
@@ -110,6 +112,9 @@ func (e *Endpoints) Fields() []providers.Field {
 	}
 	return e.fields
 }
+
+// Live reports whether there is an endpoint that answers with the credential as it is then.
+func (e *Endpoints) Live() bool { return e != nil && e.live }
 
 // Close ends every endpoint and the connections to it. It may be called again, and of nil.
 func (e *Endpoints) Close() error {
