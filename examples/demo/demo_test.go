@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -142,7 +143,7 @@ func nothingLeft(t *testing.T, dir string) {
 		t.Errorf("files are left: %q", left)
 	}
 	var left []string
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if left = processesOf(dir); len(left) == 0 {
 			return
 		}
@@ -180,8 +181,12 @@ var varying = []struct {
 	{regexp.MustCompile(`\d+ shop.dump`), "SIZE shop.dump"},
 }
 
+// said only where it is slow.
+var patience = regexp.MustCompile(`^with-creds: still .* …$`)
+
 func shape(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
+	lines = slices.DeleteFunc(lines, patience.MatchString)
 	for i := range lines {
 		for _, v := range varying {
 			lines[i] = v.is.ReplaceAllString(lines[i], v.mark)
