@@ -36,7 +36,7 @@ type operating struct {
 
 // operatorFlags are the settings that matter when nothing is issued and nothing run.
 func operatorFlags(more ...cli.Flag) []cli.Flag {
-	keep := []string{"config", "quiet", "verbose", "log-format"}
+	keep := []string{"config", "quiet", "verbose", "log-format", "revoke-timeout"}
 	some := slices.DeleteFunc(flags(), func(f cli.Flag) bool {
 		name := f.Names()[0]
 		return !slices.Contains(keep, name) && !strings.HasPrefix(name, "vault-")

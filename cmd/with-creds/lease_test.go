@@ -1,0 +1,335 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+// A drill is a Vault in front of a PostgreSQL, with the guide's roles readonly and readwrite, and an operator with a root token.
+type drill struct {
+	t     *testing.T
+	home  string
+	env   map[string]string
+	vault *harness.VaultServer
+	pg    *harness.PostgresServer
+}
+
+func newDrill(t *testing.T) *drill {
+	t.Helper()
+	d := &drill{t: t, home: t.TempDir(), vault: harness.Vault(t), pg: harness.Postgres(t)}
+	d.vault.EnablePostgres(d.pg)
+	d.env = map[string]string{"VAULT_ADDR": d.vault.Addr, "VAULT_TOKEN": d.vault.RootToken}
+	return d
+}
+
+// issue makes n leases of a role, as anybody would.
+func (d *drill) issue(role string, n int) (ids []string) {
+	d.t.Helper()
+	for range n {
+		ids = append(ids, d.vault.LeaseOf(d.vault.RootToken, "database/creds/"+role).LeaseID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// users lists the users that Vault has made for a role.
+func (d *drill) users(role string) (users []string) {
+	for _, user := range d.pg.Roles("v-") {
+		if strings.Contains(user, "-"+role+"-") {
+			users = append(users, user)
+		}
+	}
+	return users
+}
+
+func (d *drill) lease(args ...string) outcome {
+	d.t.Helper()
+	return operate(d.t, d.home, d.env, append([]string{"lease"}, args...)...)
+}
+
+func (d *drill) as(token string) *drill {
+	other := *d
+	other.env = maps.Clone(d.env)
+	other.env["VAULT_TOKEN"] = token
+	return &other
+}
+
+func TestLeaseListShowsWhatIsOnTheServer(t *testing.T) {
+	d := newDrill(t)
+	d.lease("list", "database/creds").want(t, 0, "no leases")
+	readonly, readwrite := d.issue("readonly", 2), d.issue("readwrite", 1)
+
+	table := d.lease("list", "database/creds").want(t, 0, "LEASE", "ISSUED", "LEFT", "ENDS", "RENEWABLE", "3 leases")
+	for _, id := range append(readonly, readwrite...) {
+		if !strings.Contains(table.stdout, id) {
+			t.Errorf("%s is missing in\n%s", id, table.stdout)
+		}
+	}
+	for _, under := range []string{"database/creds/readonly", "/database/creds/readonly/", "vault:database/creds/readonly"} {
+		all := read[[]shownLease](t, d.lease("list", under, "--json"))
+		var ids []string
+		for _, l := range all {
+			ids = append(ids, l.Lease)
+			if l.Provider != "vault" || !l.Renewable || l.TTL == nil || *l.TTL < 3000 || *l.TTL > 3600 || l.Issued == nil || l.Expires == nil ||
+				time.Until(*l.Expires).Round(time.Hour) != time.Hour {
+				t.Errorf("%s: %+v", under, l)
+			}
+		}
+		if !slices.Equal(ids, readonly) {
+			t.Errorf("%s: %q, want %q", under, ids, readonly)
+		}
+	}
+	// Tokens are leases, too, and the root token has no end.
+	if all := d.lease("list").want(t, 0, readonly[0], readwrite[0]); strings.Count(all.stdout, "\n") < 5 {
+		t.Errorf("everything:\n%s", all.stdout)
+	}
+}
+
+func TestLeaseCommandsSayWhichRightIsMissing(t *testing.T) {
+	d := newDrill(t)
+	id := d.issue("readonly", 1)[0]
+	nobody := d.as(d.vault.Token())
+	nobody.lease("list", "database/creds").want(t, 125, "permission denied", `path "sys/leases/lookup/database/creds/*" { capabilities = ["list", "sudo"] }`)
+	nobody.lease("revoke", "--prefix", "--yes", "database/creds").want(t, 125, `"list", "sudo"`)
+	nobody.lease("lookup", id).want(t, 0, id) // the default policy gives this
+	d.as("no-such-token").lease("list", "database/creds").want(t, 125, "the token is not valid")
+	d.as("").lease("list", "database/creds").want(t, 125, "there is no token: set VAULT_TOKEN")
+
+	// What the messages say is enough.
+	d.vault.Policy("drill", `path "sys/leases/lookup/database/creds/*" { capabilities = ["list", "sudo"] }
+		path "sys/leases/revoke-prefix/database/creds/readonly" { capabilities = ["update", "sudo"] }`)
+	somebody := d.as(d.vault.Token("default", "drill"))
+	somebody.lease("list", "database/creds").want(t, 0, id)
+	somebody.lease("revoke", "--prefix", "--yes", "database/creds/readonly").want(t, 0, "accepted", id)
+	eventuallyEmpty(t, "users", func() []string { return d.users("readonly") })
+}
+
+func TestLeaseLookupTellsOfEachAndOfWhatThereIsNot(t *testing.T) {
+	d := newDrill(t)
+	ids := d.issue("readonly", 2)
+	d.lease("lookup", ids[0], ids[1]).want(t, 0, ids[0], ids[1], "59m")
+	d.lease("lookup", ids[0], "database/creds/readonly/nosuch").want(t, 125, ids[0], "there is no lease database/creds/readonly/nosuch")
+	d.lease("lookup").want(t, 125, "which lease?")
+	d.lease("look").want(t, 125, "did you mean")
+	d.lease("lookup", ids[0], "--jsn").want(t, 125, "there is no flag --jsn")
+	operate(t, d.home, d.env, "lease", "lookup", "--", ids[0]).want(t, 125, "leave out the --")
+}
+
+func TestLeaseRenewGivesTimeUpToTheMaximum(t *testing.T) {
+	d := newDrill(t)
+	d.vault.DatabaseRole("short", "postgresql", `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`, "5m", "30m")
+	id := d.issue("short", 1)[0]
+	ttl := func(o outcome) int64 {
+		t.Helper()
+		all := read[[]shownLease](t, o.want(t, 0))
+		if len(all) != 1 || all[0].TTL == nil {
+			t.Fatalf("%+v", all)
+		}
+		return *all[0].TTL
+	}
+	if got := ttl(d.lease("renew", id, "--increment", "10m", "--json")); got < 500 || got > 600 {
+		t.Errorf("%d s left after renewing for 10m", got)
+	}
+	if got := ttl(d.lease("renew", id, "--json")); got < 500 || got > 605 {
+		t.Errorf("%d s left after renewing for as long as the last time", got)
+	}
+	over := d.lease("renew", "--json", "--increment", "2h", id)
+	if got := ttl(over); got < 1200 || got > 1800 {
+		t.Errorf("%d s left after renewing for 2h with a maximum of 30m", got)
+	}
+	over.want(t, 0, "it is at, or near, its maximum TTL")
+	d.lease("renew", "--increment", "0s", id).want(t, 125, "less than a second")
+	d.lease("renew", "--increment", "soon", id).want(t, 125, "increment")
+	d.lease("renew", "database/creds/short/nosuch").want(t, 125, "there is no lease")
+}
+
+func TestLeaseRevokeEndsOneAndProvesIt(t *testing.T) {
+	d := newDrill(t)
+	ids := d.issue("readonly", 3)
+	d.lease("revoke", "--sync", ids[0]).want(t, 0, "proven", ids[0])
+	if users := d.users("readonly"); len(users) != 2 {
+		t.Errorf("users: %q, want two", users)
+	}
+	d.lease("revoke", ids[1]).want(t, 0, "accepted", ids[1])
+	eventuallyEmpty(t, "more users than one", func() []string { return d.users("readonly")[1:] })
+	d.lease("revoke", ids[0]).want(t, 0, "there was none") // a slip of the hand looks the same, so it is said
+	d.lease("revoke").want(t, 125, "which lease?")
+	if left := d.vault.Leases("database/creds"); !slices.Equal(left, ids[2:]) {
+		t.Errorf("leases: %q", left)
+	}
+}
+
+func TestLeaseRevokePrefixEndsAllOfARoleAndNoOther(t *testing.T) {
+	d := newDrill(t)
+	d.issue("readonly", 20)
+	other := d.issue("readwrite", 1)
+	d.lease("revoke", "--prefix", "database/creds/readonly").want(t, 125, "revoke 20 leases under database/creds/readonly", "--yes")
+	if n := len(d.users("readonly")); n != 20 {
+		t.Fatalf("%d users after a question that nobody was there to answer", n)
+	}
+	d.lease("revoke", "database/creds/readonly", "--prefix", "--yes", "--sync").want(t, 0, "20 leases: 20 proven")
+	if users := d.users("readonly"); len(users) > 0 {
+		t.Errorf("users are left: %q", users)
+	}
+	if left := d.vault.Leases("database/creds"); !slices.Equal(left, other) {
+		t.Errorf("leases: %q, want %q", left, other)
+	}
+	d.lease("revoke", "--prefix", "--yes", "database/creds/readonly").want(t, 0, "there are no leases under database/creds/readonly")
+	d.lease("revoke", "--prefix", "--yes", "").want(t, 125, "name a path")
+	d.lease("revoke", "--prefix", "--yes", "database/").want(t, 0, "accepted", other[0])
+	eventuallyEmpty(t, "leases", func() []string { return d.vault.Leases("database/creds") })
+}
+
+func TestLeaseRevokePrefixAsksOnATerminal(t *testing.T) {
+	d := newDrill(t)
+	d.issue("readonly", 2)
+	answer := func(text string) (string, int) {
+		t.Helper()
+		c := operation(t, d.home, d.env, "lease", "revoke", "--prefix", "--sync", "database/creds/readonly")
+		terminal, err := pty.Start(c.Cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer terminal.Close()
+		screen := &transcript{}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			buffer := make([]byte, 4096)
+			for {
+				n, err := terminal.Read(buffer)
+				_, _ = screen.Write(buffer[:n])
+				if err != nil { // EIO: nobody has the terminal any more
+					return
+				}
+			}
+		}()
+		if !within(time.Minute, func() error {
+			if !strings.Contains(screen.String(), "[y/N]") {
+				return fmt.Errorf("not asked")
+			}
+			return nil
+		}) {
+			t.Fatalf("it does not ask:\n%s", screen)
+		}
+		if _, err := terminal.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		<-ended
+		_ = c.Wait() // the code is in ProcessState
+		return screen.String(), c.ProcessState.ExitCode()
+	}
+	for _, no := range []string{"n\n", "\n", "nyet, y\n", "\x03"} {
+		if screen, code := answer(no); code != 125 || !strings.Contains(screen, "revoke 2 leases under database/creds/readonly at "+d.vault.Addr) {
+			t.Errorf("%q: exit code %d\n%s", no, code, screen)
+		}
+		if n := len(d.users("readonly")); n != 2 {
+			t.Fatalf("%d users after %q", n, no)
+		}
+	}
+	if screen, code := answer("y\n"); code != 0 || !strings.Contains(screen, "2 proven") {
+		t.Errorf("exit code %d\n%s", code, screen)
+	}
+	if users := d.users("readonly"); len(users) > 0 {
+		t.Errorf("users are left: %q", users)
+	}
+}
+
+// TestLeaseRevokeIsNotHeldUpByOneBadDatabase: behind one of two databases nobody answers.
+func TestLeaseRevokeIsNotHeldUpByOneBadDatabase(t *testing.T) {
+	d := newDrill(t)
+	bad := harness.Postgres(t)
+	bad.Exec("postgres", "CREATE DATABASE app")
+	d.vault.DatabaseConnection("bad", bad)
+	d.vault.DatabaseRole("doomed", "bad", `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`, "1h", "24h")
+	doomed := d.issue("doomed", 1)[0]
+	d.issue("readonly", 3)
+	bad.Stop()
+	d.env["WITH_CREDS_REVOKE_TIMEOUT"] = "1s"
+	o := d.lease("revoke", "--prefix", "--sync", "--yes", "--json", "database/creds").want(t, 125, "1 of 4 leases are not revoked")
+	for _, r := range read[[]revoked](t, o) {
+		if failed := r.Lease == doomed; failed != r.failed() || !failed && r.Proof != "proven" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if users := d.users("readonly"); len(users) > 0 {
+		t.Errorf("users are left: %q", users)
+	}
+}
+
+func TestLeaseCommandsKnowPostgresRolesOfWithCreds(t *testing.T) {
+	s := anyServer(t)
+	tr := newTrial(t, s.direct(t, 2), nil, "sh", "-c", untilFinish)
+	tr.start()
+	user, _, _ := strings.Cut(tr.file("login"), "\n")
+	group, _, _ := strings.Cut(strings.TrimPrefix(tr.source.specs[0], "postgres:"), " ")
+	home, env := tr.path("home"), tr.source.env
+	list := operate(t, home, env, "lease", "list", "postgres:"+group, "--json").want(t, 0)
+	all := read[[]shownLease](t, list)
+	if len(all) != 2 || all[0].Group != group || all[0].Run == "" || all[0].Run != all[1].Run {
+		t.Errorf("%s", list.stdout)
+	}
+	operate(t, home, env, "lease", "list", "postgres:nobody").want(t, 0, "no leases")
+	operate(t, home, env, "lease", "lookup", "postgres:"+user).want(t, 0, user, "RUN", all[0].Run)
+	operate(t, home, env, "lease", "renew", "postgres:"+user).want(t, 125, "say --increment")
+	operate(t, home, env, "lease", "renew", "postgres:"+user, "--increment", "10m").want(t, 0, user)
+	operate(t, home, env, "lease", "revoke", "postgres:"+group, "--prefix", "--yes").want(t, 0, "2 leases: 2 proven")
+	if left := tr.source.left(); len(left) > 0 {
+		t.Errorf("roles are left: %q", left)
+	}
+	tr.finish(0)
+	if code := tr.wait(); code != 0 { // what somebody else has revoked is revoked
+		t.Errorf("exit code %d; stderr:\n%s", code, tr.stderr)
+	}
+}
+
+// TestLeaseListNamesTheRunOnThisMachine: Vault does not tell for whom a lease was issued; the journals of this machine do.
+func TestLeaseListNamesTheRunOnThisMachine(t *testing.T) {
+	d := newDrill(t)
+	stranger := d.issue("readonly", 1)[0]
+	tr := newTrial(t, &source{env: d.env, specs: []string{"vault:database/creds/readonly USER_0=username PASSWORD_0=password"}}, nil, "sh", "-c", untilFinish)
+	tr.start()
+	tr.file("login")
+	d.home = tr.path("home")
+	d.lease("list", "database/creds").want(t, 0, "RUN")
+	known := 0
+	for _, l := range read[[]shownLease](t, d.lease("list", "--json", "database/creds")) {
+		if l.Run != "" {
+			known++
+		}
+		if l.Lease == stranger && l.Run != "" {
+			t.Errorf("a run for a lease of nobody's here: %+v", l)
+		}
+	}
+	if known != 1 {
+		t.Errorf("the run is told of %d leases, want 1", known)
+	}
+	tr.finish(0)
+	if code := tr.wait(); code != 0 {
+		t.Errorf("exit code %d; stderr:\n%s", code, tr.stderr)
+	}
+}
+
+// TestLeaseCommandsEndTheirOwnLogin: a drill with an AppRole leaves no token.
+func TestLeaseCommandsEndTheirOwnLogin(t *testing.T) {
+	d := newDrill(t)
+	d.vault.Policy("drill", `path "sys/leases/lookup/*" { capabilities = ["list", "sudo"] }`)
+	roleID, secretID := d.vault.AppRole("operator", map[string]any{"token_policies": "drill"})
+	delete(d.env, "VAULT_TOKEN")
+	d.env["WITH_CREDS_VAULT_AUTH"], d.env["WITH_CREDS_VAULT_ROLE_ID"], d.env["WITH_CREDS_VAULT_SECRET_ID"] = "approle", roleID, secretID
+	d.lease("list", "database/creds").want(t, 0, "no leases")
+	d.lease("lookup", "database/creds/readonly/x").want(t, 125)
+	if left := d.vault.Leases("auth/approle/login"); len(left) > 0 {
+		t.Errorf("logins are left: %q", left)
+	}
+}
