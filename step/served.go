@@ -2,6 +2,7 @@ package step
 
 import (
 	"os"
+	"slices"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/bind"
@@ -29,7 +30,7 @@ func (r *run) serve(c *issued) error {
 // withServed is the credential with the fields that its endpoints add.
 func (c *issued) withServed() providers.Credential {
 	with := c.credential
-	with.Fields = append(with.Fields[:len(with.Fields):len(with.Fields)], c.served.Fields()...)
+	with.Fields = append(slices.Clip(with.Fields), c.served.Fields()...)
 	return with
 }
 

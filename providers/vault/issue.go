@@ -140,7 +140,7 @@ func (s *Session) credential(to route, secret *api.Secret, generated []providers
 
 // with puts what a person said before what the engine says of the same name.
 func with(told, fields []providers.Field) []providers.Field {
-	return append(told[:len(told):len(told)], slices.DeleteFunc(fields, func(f providers.Field) bool {
+	return append(slices.Clip(told), slices.DeleteFunc(fields, func(f providers.Field) bool {
 		return slices.ContainsFunc(told, func(t providers.Field) bool { return t.Name == f.Name })
 	})...)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // askpassName is what a link to with-creds is called that makes it the program which answers ssh's prompts.
-const askpassName = "with-creds-askpass"
+const askpassName = "with-creds-askpass" //nolint:gosec // a name
 
 // openAskpass makes a link to this program: SSH_ASKPASS takes a path and no arguments, and a script of our own could not be run
 // where memory is mounted noexec, as /dev/shm is in containers.

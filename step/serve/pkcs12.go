@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"software.sslmate.com/src/go-pkcs12"
 
@@ -16,7 +17,7 @@ import (
 // certificate is replaced.
 const (
 	pkcs12Field    = "made:pkcs12"
-	pkcs12Password = "made:pkcs12-password"
+	pkcs12Password = "made:pkcs12-password" //nolint:gosec // a name
 )
 
 // Made adds the fields that are made anew of each credential, where a name asks for them. c has the fields of Endpoints already.
@@ -29,7 +30,7 @@ func Made(names []string, c providers.Credential) (providers.Credential, error) 
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", name, err)
 		}
-		c.Fields = append(c.Fields[:len(c.Fields):len(c.Fields)], providers.Field{Name: name, Value: string(store), Secret: true})
+		c.Fields = append(slices.Clip(c.Fields), providers.Field{Name: name, Value: string(store), Secret: true})
 		break
 	}
 	return c, nil

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func TestAPKCS12StoreHoldsKeyCertificateAndIssuersUnderOnePasswordForTheWholeRun
 	e := newWorld(t, c).open(pkcs12Field, pkcs12Password)
 	for range 2 { // the second is a replacement
 		with := c
-		with.Fields = append(with.Fields[:len(with.Fields):len(with.Fields)], e.Fields()...)
+		with.Fields = append(slices.Clip(with.Fields), e.Fields()...)
 		with, err = Made([]string{pkcs12Field}, with)
 		if err != nil {
 			t.Fatal(err)
