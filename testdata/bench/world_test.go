@@ -1,4 +1,4 @@
-//go:build linux
+//go:build !windows
 
 // Package bench_test measures what a run costs beside the other ways to do the same: the whole process, from its start to its
 // end, and how long the command waits. `make bench` prints the tables that README.md shows.
