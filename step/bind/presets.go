@@ -230,7 +230,7 @@ password={password|line}
 			About:    "SSH_KEY_FILE and SSH_CERTIFICATE_FILE",
 			Clients:  `ssh -i "$SSH_KEY_FILE" -o CertificateFile="$SSH_CERTIFICATE_FILE"`,
 			Example:  "vault:ssh/sign/ci?public_key=generate as=ssh-files",
-			Bindings: `SSH_KEY_FILE=@private_key SSH_CERTIFICATE_FILE=@signed_key`,
+			Bindings: `SSH_KEY_FILE=@made:ssh-key SSH_CERTIFICATE_FILE=@signed_key`,
 		},
 		{
 			// ssh(1) runs SSH_ASKPASS for a password when SSH_ASKPASS_REQUIRE says so (OpenSSH 8.4); SSHPASS is for sshpass -e.

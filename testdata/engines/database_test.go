@@ -1,0 +1,109 @@
+//go:build linux
+
+package engines
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+func withPostgres(t *testing.T) (*world, *harness.PostgresServer) {
+	t.Helper()
+	w := newWorld(t)
+	pg := harness.Postgres(t)
+	w.vault.EnablePostgres(pg)
+	w.env = []string{"PGHOST=" + pg.Host, "PGPORT=" + strconv.Itoa(pg.Port), "PGDATABASE=app", "PGSSLMODE=disable"}
+	return w, pg
+}
+
+func TestPostgreSQLDynamicRole(t *testing.T) {
+	w, pg := withPostgres(t)
+	w.run("vault:database/creds/readonly as=postgres", `
+		psql -XAtc 'select count(*) from items'
+		pg_dump -t items --data-only >dump.sql && grep -c '^[0-9]' dump.sql
+		psql -XAtc 'create table t ()' 2>/dev/null || echo refused`).
+		succeeded(providers.Proven).says("100", "refused")
+	if left := pg.Roles("v-"); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func TestPostgreSQLServiceAndPasswordFiles(t *testing.T) {
+	w, pg := withPostgres(t)
+	w.run("vault:database/creds/readonly as=postgres-files", `
+		test -z "${PGPASSWORD-}${PGUSER-}"
+		psql -XAtc 'select count(*) from items'
+		user=$(sed -n s/^user=//p "$PGSERVICEFILE")
+		env -u PGSERVICE -u PGSERVICEFILE PGUSER=$user psql -XAtc "select 'by the password file'"
+		stat -c %a "$PGPASSFILE" "$PGSERVICEFILE"`).
+		succeeded(providers.Proven).says("100", "by the password file", "600")
+	if left := pg.Roles("v-"); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func TestPostgreSQLStaticRoleIsFetchedAgainWhenItsPasswordRotates(t *testing.T) {
+	w, pg := withPostgres(t)
+	pg.Exec("app", "CREATE ROLE app_static LOGIN; GRANT SELECT ON items TO app_static")
+	w.vault.Write("database/static-roles/app", map[string]any{"db_name": "postgresql", "username": "app_static", "rotation_period": "8s"})
+	// A minute at most: until the password has changed twice and each new one was good for a login.
+	w.run("vault:database/static-creds/app as=postgres-files", `
+		seen=; changes=0; end=$(($(date +%s) + 60))
+		while [ $changes -lt 3 ] && [ "$(date +%s)" -lt $end ]; do
+			now=$(cksum <"$PGPASSFILE")
+			if [ "$now" != "$seen" ] && psql -XAtc 'select count(*) from items' >/dev/null 2>&1; then seen=$now; changes=$((changes + 1)); fi
+			sleep 0.1
+		done
+		echo "changes $changes"`).
+		succeeded(providers.Expires).says("changes 3")
+}
+
+func TestMariaDB(t *testing.T) {
+	has(t, "mariadb-dump", "mariadb-client")
+	w := newWorld(t)
+	db := harness.MariaDB(t)
+	db.Exec("CREATE DATABASE shop; CREATE TABLE shop.items (id INT PRIMARY KEY); INSERT INTO shop.items VALUES (1), (2), (3)")
+	w.mount("database")
+	w.vault.Write("database/config/mariadb", map[string]any{
+		"plugin_name": "mysql-database-plugin", "allowed_roles": "*", "username": db.User, "password": db.Password,
+		"connection_url": "{{username}}:{{password}}@tcp(" + net.JoinHostPort(db.Host, strconv.Itoa(db.Port)) + ")/",
+	})
+	w.vault.DatabaseRole("dump", "mariadb", "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'; GRANT SELECT, LOCK TABLES ON shop.* TO '{{name}}'@'%';", "1h", "24h")
+	w.env = []string{"AT=--protocol=tcp --host=" + db.Host + " --port=" + strconv.Itoa(db.Port)}
+	w.run("vault:database/creds/dump as=mysql", `
+		mariadb $AT --user="$MYSQL_USER" -Ne 'select count(*) from shop.items'
+		unset MYSQL_PWD MYSQL_USER
+		mariadb-dump --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT shop items | grep -c 'INSERT INTO'
+		mariadb --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT -Ne 'drop table shop.items' 2>/dev/null || echo refused`).
+		succeeded(providers.Proven).says("3", "1", "refused")
+	if left := db.Users("v-"); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func TestRedis(t *testing.T) {
+	w := newWorld(t)
+	redis := harness.Redis(t)
+	redis.Do("SET", "shop:stock", "7")
+	w.mount("database")
+	w.vault.Write("database/config/redis", map[string]any{
+		"plugin_name": "redis-database-plugin", "allowed_roles": "*", "host": redis.Host, "port": redis.Port, "username": "default", "password": redis.Password,
+	})
+	w.vault.DatabaseRole("reader", "redis", `["~shop:*", "+get", "+ping", "+acl|whoami"]`, "1h", "24h")
+	address := fmt.Sprintf("%s:%d", redis.Host, redis.Port)
+	w.env = []string{"AT=-h " + redis.Host + " -p " + strconv.Itoa(redis.Port)}
+	w.run("vault:database/creds/reader?host="+address+" as=redis", `
+		redis-cli $AT --user "$REDIS_USERNAME" GET shop:stock
+		env -u REDISCLI_AUTH redis-cli -u "$REDIS_URL" --no-auth-warning ACL WHOAMI | grep -c -i reader
+		redis-cli $AT --user "$REDIS_USERNAME" SET shop:stock 0 | grep -c NOPERM`).
+		succeeded(providers.Proven).says("7", "1")
+	if left := redis.Users(); len(left) > 0 {
+		t.Errorf("left: %q", strings.Join(left, " "))
+	}
+}

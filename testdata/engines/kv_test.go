@@ -1,0 +1,68 @@
+//go:build linux
+
+package engines
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestKeyValueStores(t *testing.T) {
+	w := newWorld(t)
+	w.vault.Mount("kv", "kv-v2")
+	w.vault.Mount("old", "kv")
+	token := rand.Text()
+	eventually(t, "the store is ready", func() bool {
+		status, _ := w.vault.Raw(w.vault.RootToken, "PUT", "kv/data/app", fmt.Sprintf(`{"data":{"token":%q}}`, token))
+		return status == 200
+	})
+	w.vault.Write("old/app", map[string]any{"token": token})
+	for _, spec := range []string{"vault:kv/data/app API_TOKEN=token", "vault:old/app API_TOKEN=token"} {
+		r := w.run(spec, `echo "token $API_TOKEN"; printf %s "$API_TOKEN" | wc -c`).
+			succeeded("").says("token ***", strconv.Itoa(len(token))).hides(token)
+		if c := r.receipt.Credentials[0]; c.Lease != "" || c.Revocation != nil {
+			t.Errorf("the receipt speaks of something to revoke: %+v", c)
+		}
+	}
+}
+
+// jwt is a token of a service account, signed by nobody in particular.
+func jwt(t *testing.T) string {
+	t.Helper()
+	part := base64.RawURLEncoding.EncodeToString
+	now := time.Now().Unix()
+	signed := part([]byte(`{"alg":"ES256"}`)) + "." + part(fmt.Appendf(nil, `{"iat":%d,"exp":%d,"sub":"system:serviceaccount:shop:deployer"}`, now, now+600))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := sha256.Sum256([]byte(signed))
+	r, s, err := ecdsa.Sign(rand.Reader, key, hash[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var signature [64]byte
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return signed + "." + part(signature[:])
+}
+
+// kill ends a process that a command under test named.
+func kill(t *testing.T, pid string) {
+	t.Helper()
+	n, err := strconv.Atoi(pid)
+	if err != nil || n < 2 {
+		t.Fatalf("%q is no process", pid)
+	}
+	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
