@@ -42,10 +42,10 @@ func (d *drill) issue(role string, n int) (ids []string) {
 	return ids
 }
 
-// users lists the users that Vault has made for a role.
-func (d *drill) users(role string) (users []string) {
+// readers lists the users that Vault has made for the role readonly.
+func (d *drill) readers() (users []string) {
 	for _, user := range d.pg.Roles("v-") {
-		if strings.Contains(user, "-"+role+"-") {
+		if strings.Contains(user, "-readonly-") {
 			users = append(users, user)
 		}
 	}
@@ -111,13 +111,13 @@ func TestLeaseCommandsSayWhichRightIsMissing(t *testing.T) {
 	somebody := d.as(d.vault.Token("default", "drill"))
 	somebody.lease("list", "database/creds").want(t, 0, id)
 	somebody.lease("revoke", "--prefix", "--yes", "database/creds/readonly").want(t, 0, "accepted", id)
-	eventuallyEmpty(t, "users", func() []string { return d.users("readonly") })
+	eventuallyEmpty(t, "users", func() []string { return d.readers() })
 }
 
 func TestLeaseLookupTellsOfEachAndOfWhatThereIsNot(t *testing.T) {
 	d := newDrill(t)
 	ids := d.issue("readonly", 2)
-	d.lease("lookup", ids[0], ids[1]).want(t, 0, ids[0], ids[1], "59m")
+	d.lease("lookup", ids[0], ids[1]).want(t, 0, ids[0], ids[1], "2 leases")
 	d.lease("lookup", ids[0], "database/creds/readonly/nosuch").want(t, 125, ids[0], "there is no lease database/creds/readonly/nosuch")
 	d.lease("lookup").want(t, 125, "which lease?")
 	d.lease("look").want(t, 125, "did you mean")
@@ -157,11 +157,11 @@ func TestLeaseRevokeEndsOneAndProvesIt(t *testing.T) {
 	d := newDrill(t)
 	ids := d.issue("readonly", 3)
 	d.lease("revoke", "--sync", ids[0]).want(t, 0, "proven", ids[0])
-	if users := d.users("readonly"); len(users) != 2 {
+	if users := d.readers(); len(users) != 2 {
 		t.Errorf("users: %q, want two", users)
 	}
 	d.lease("revoke", ids[1]).want(t, 0, "accepted", ids[1])
-	eventuallyEmpty(t, "more users than one", func() []string { return d.users("readonly")[1:] })
+	eventuallyEmpty(t, "more users than one", func() []string { return d.readers()[1:] })
 	d.lease("revoke", ids[0]).want(t, 0, "there was none") // a slip of the hand looks the same, so it is said
 	d.lease("revoke").want(t, 125, "which lease?")
 	if left := d.vault.Leases("database/creds"); !slices.Equal(left, ids[2:]) {
@@ -174,11 +174,11 @@ func TestLeaseRevokePrefixEndsAllOfARoleAndNoOther(t *testing.T) {
 	d.issue("readonly", 20)
 	other := d.issue("readwrite", 1)
 	d.lease("revoke", "--prefix", "database/creds/readonly").want(t, 125, "revoke 20 leases under database/creds/readonly", "--yes")
-	if n := len(d.users("readonly")); n != 20 {
+	if n := len(d.readers()); n != 20 {
 		t.Fatalf("%d users after a question that nobody was there to answer", n)
 	}
 	d.lease("revoke", "database/creds/readonly", "--prefix", "--yes", "--sync").want(t, 0, "20 leases: 20 proven")
-	if users := d.users("readonly"); len(users) > 0 {
+	if users := d.readers(); len(users) > 0 {
 		t.Errorf("users are left: %q", users)
 	}
 	if left := d.vault.Leases("database/creds"); !slices.Equal(left, other) {
@@ -233,14 +233,14 @@ func TestLeaseRevokePrefixAsksOnATerminal(t *testing.T) {
 		if screen, code := answer(no); code != 125 || !strings.Contains(screen, "revoke 2 leases under database/creds/readonly at "+d.vault.Addr) {
 			t.Errorf("%q: exit code %d\n%s", no, code, screen)
 		}
-		if n := len(d.users("readonly")); n != 2 {
+		if n := len(d.readers()); n != 2 {
 			t.Fatalf("%d users after %q", n, no)
 		}
 	}
 	if screen, code := answer("y\n"); code != 0 || !strings.Contains(screen, "2 proven") {
 		t.Errorf("exit code %d\n%s", code, screen)
 	}
-	if users := d.users("readonly"); len(users) > 0 {
+	if users := d.readers(); len(users) > 0 {
 		t.Errorf("users are left: %q", users)
 	}
 }
@@ -262,7 +262,7 @@ func TestLeaseRevokeIsNotHeldUpByOneBadDatabase(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if users := d.users("readonly"); len(users) > 0 {
+	if users := d.readers(); len(users) > 0 {
 		t.Errorf("users are left: %q", users)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,6 +26,8 @@ type operator struct {
 	ctx  context.Context // the command's own: it ends with a signal
 	name string          // what the login is for, in the server's logs
 	book *lease.Book
+
+	mu   sync.Mutex // held while a session is opened: who asks for the same one waits for it
 	open map[string]*operating
 }
 
@@ -66,8 +69,10 @@ func (w *world) operate(name string, act func(o *operator, c *cli.Context) error
 	}
 }
 
-// at is the session with a provider.
+// at is the session with a provider. It may be called concurrently.
 func (o *operator) at(provider string) (*lease.Session, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if was, ok := o.open[provider]; ok {
 		return was.Session, was.err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -205,8 +206,15 @@ func (o *operator) endLeft(r guard.Remnant, l providers.Lease, own bool) revoked
 		left.Error = fmt.Sprintf("it is of %s, and the settings are for %s: sweep again with those of the former", origin, here)
 		return left
 	}
-	left = o.end(s, l, true)
-	if own && left.failed() && !l.Expires.IsZero() {
+	if !own {
+		return o.end(s, l, true)
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, o.RevokeTimeout)
+	defer cancel()
+	if left.Proof, err = s.Revoke(ctx, l); err != nil {
+		left.Error = err.Error()
+	}
+	if left.Proof != providers.Proven && !l.Expires.IsZero() {
 		left.endsByItself(l)
 	}
 	return left
@@ -220,7 +228,12 @@ func (r *revoked) endsByItself(l providers.Lease) {
 		r.Note = "it ended at " + l.Expires.UTC().Format(time.RFC3339)
 		return
 	}
-	r.Error += "; it ends at " + l.Expires.UTC().Format(time.RFC3339)
+	until := "it ends at " + l.Expires.UTC().Format(time.RFC3339)
+	if r.failed() {
+		r.Error += "; " + until
+		return
+	}
+	r.Note = until
 }
 
 // finish removes private files and the journal, when nothing is left that it is needed for.

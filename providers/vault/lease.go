@@ -207,6 +207,10 @@ func (s *Session) noSync(l providers.Lease) {
 // Defer hands a lease to Vault's own queue, which goes on trying: by an asynchronous revocation, or where the policy forbids that by letting the lease
 // end in a second.
 func (s *Session) Defer(ctx context.Context, l providers.Lease) (providers.Proof, error) {
+	switch l.Scope["kind"] {
+	case tokenKind, batchKind: // an accessor is no lease ID, and Vault's word that there is no such lease no proof
+		return providers.Failed, providers.Refused(fmt.Errorf("vault: the token with accessor %s cannot be handed over: there is no queue for tokens", l.ID))
+	}
 	if l.Scope["kind"] == certificateKind {
 		return providers.Failed, errors.New("vault: it has no queue for certificates")
 	}
