@@ -11,17 +11,18 @@ type CI struct {
 	mark   string   // the variable that is set there and nowhere else
 	job    []string // variables that name the job, joined by "/"
 	url    string   // a template of variables; empty values leave the URL out
+	worker []string // the program that runs one job and ends with it, as /proc/PID/comm has it
 	mask   string   // the line that makes the CI mask a value itself, %s in place of the value
 }
 
 // table lists the systems in the order they are looked for. Sources: each vendor's page of predefined variables.
 var table = []CI{
-	{System: "github", mark: "GITHUB_ACTIONS", job: []string{"GITHUB_REPOSITORY", "GITHUB_WORKFLOW", "GITHUB_JOB"}, url: "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}", mask: "::add-mask::%s"},
+	{System: "github", worker: []string{"Runner.Worker"}, mark: "GITHUB_ACTIONS", job: []string{"GITHUB_REPOSITORY", "GITHUB_WORKFLOW", "GITHUB_JOB"}, url: "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}", mask: "::add-mask::%s"},
 	{System: "gitlab", mark: "GITLAB_CI", job: []string{"CI_PROJECT_PATH", "CI_JOB_NAME"}, url: "{CI_JOB_URL}"},
 	{System: "jenkins", mark: "JENKINS_URL", job: []string{"JOB_NAME", "BUILD_NUMBER"}, url: "{BUILD_URL}"},
-	{System: "buildkite", mark: "BUILDKITE", job: []string{"BUILDKITE_PIPELINE_SLUG", "BUILDKITE_LABEL"}, url: "{BUILDKITE_BUILD_URL}"},
+	{System: "buildkite", worker: []string{"buildkite-agent"}, mark: "BUILDKITE", job: []string{"BUILDKITE_PIPELINE_SLUG", "BUILDKITE_LABEL"}, url: "{BUILDKITE_BUILD_URL}"},
 	{System: "circleci", mark: "CIRCLECI", job: []string{"CIRCLE_PROJECT_REPONAME", "CIRCLE_JOB"}, url: "{CIRCLE_BUILD_URL}"},
-	{System: "azure", mark: "TF_BUILD", job: []string{"SYSTEM_TEAMPROJECT", "AGENT_JOBNAME"}},
+	{System: "azure", worker: []string{"Agent.Worker"}, mark: "TF_BUILD", job: []string{"SYSTEM_TEAMPROJECT", "AGENT_JOBNAME"}},
 	{System: "ci", mark: "CI"},
 }
 
@@ -37,7 +38,7 @@ func Detect(getenv func(string) string) *Job {
 				names = append(names, v)
 			}
 		}
-		return &Job{System: ci.System, Name: strings.Join(names, "/"), URL: expand(ci.url, getenv), mask: ci.mask}
+		return &Job{System: ci.System, Name: strings.Join(names, "/"), URL: expand(ci.url, getenv), mask: ci.mask, worker: ci.worker}
 	}
 	return nil
 }
@@ -46,6 +47,15 @@ func Detect(getenv func(string) string) *Job {
 type Job struct {
 	System, Name, URL string
 	mask              string
+	worker            []string
+}
+
+// Workers are the names of programs of which one runs this job and no other.
+func (j *Job) Workers() []string {
+	if j == nil {
+		return nil
+	}
+	return j.worker
 }
 
 // Masking returns the line that makes the CI's own log filter mask value too, where it has one. Multi-line values need a call a line.

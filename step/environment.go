@@ -30,13 +30,15 @@ func (r *run) bind() error {
 	if err := r.placeFiles(); err != nil {
 		return err
 	}
-	r.sayIssued()
+	if r.Lent == nil {
+		r.sayIssued()
+	}
 	return nil
 }
 
 // values is everything bound, in the order of the specs.
 func (r *run) values() []bind.Value {
-	var all []bind.Value
+	all := r.lent()
 	for _, c := range r.issued {
 		all = append(all, c.values...)
 	}
@@ -46,6 +48,9 @@ func (r *run) values() []bind.Value {
 // maskSecrets makes every secret known to the masker, and to the CI's own.
 func (r *run) maskSecrets() {
 	r.mask(r.issued...)
+	if r.Mask && r.Lent != nil {
+		r.masker.Add(r.Lent.Secrets...) // what is too short for it was told when the session began
+	}
 	if r.Mask {
 		for _, w := range r.masker.Add(r.MaskNow...) {
 			r.Log.Warn("--mask-env: %s", w)
@@ -143,6 +148,9 @@ func (r *run) environ() []string {
 		values = []bind.Value{{Name: "WITH_CREDS_ENV_FILE", Value: r.envFile}}
 	}
 	env := bind.Environ(r.Env, r.drops, values)
+	if r.Lent != nil {
+		return env
+	}
 	if r.guard != nil {
 		env = append(env, guard.RunVariable+"="+r.id)
 	}
@@ -160,8 +168,8 @@ func (r *run) drops(name string) bool {
 	if slices.Contains(r.DropEnv, name) {
 		return true
 	}
-	for _, s := range r.Specs {
-		if slices.Contains(r.Providers[s.Request.Provider].SecretEnv(), name) {
+	for _, provider := range r.inUse() {
+		if slices.Contains(r.Providers[provider].SecretEnv(), name) {
 			return true
 		}
 	}

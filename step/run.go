@@ -52,6 +52,8 @@ type Options struct {
 	DropEnv []string // variables it may not, beside those that the providers name
 	Mask    bool
 	MaskNow []string // values the command already has, to be masked as well
+	Hold    *Hold    // instead of a command: others are given the credentials
+	Lent    *Lent    // instead of specs: the credentials are another's
 	// Masking returns the line that makes the CI's log filter mask a value; nil: it has none.
 	Masking func(value string) (string, bool)
 
@@ -113,6 +115,7 @@ type run struct {
 	memory   memory
 	child    *child.Child
 	ended    child.Result
+	held     bool // for others
 
 	replacing sync.Mutex // held while credentials are replaced; guards over
 	over      bool       // the command has ended: nothing is issued any more
@@ -133,15 +136,18 @@ func (r *run) run() {
 		r.open,     // log in, all providers in parallel: the first round trip
 		r.issue,    // all credentials in parallel: the second
 		r.bind,     // variables, files, masks
-		r.commence, // the command
+		r.commence, // the command, or whoever the credentials are held for
 	} {
 		if err := phase(); err != nil {
 			r.fail(err)
 			break
 		}
 	}
-	if r.child != nil {
+	switch {
+	case r.child != nil:
 		r.supervise() // until the command and what it left behind have ended
+	case r.held:
+		r.hold() // until they are given back
 	}
 	r.revoke()  // everything, in parallel, and prove it
 	r.account() // the receipt
@@ -160,6 +166,9 @@ func (r *run) fail(err error) {
 
 // check judges settings and specs. Nothing was started and nothing sent.
 func (r *run) check() error {
+	if r.Lent != nil {
+		return nil
+	}
 	_, err := Plan(r.Specs, r.Providers, r.Bind)
 	return err
 }
@@ -192,6 +201,9 @@ func (r *run) commence() error {
 	r.guard.Flush(time.Second) // what the command is about to be given is in the journal
 	if r.signals.caught() != 0 {
 		return errStopped
+	}
+	if r.Hold != nil {
+		return r.hand()
 	}
 	began := time.Now()
 	c, err := child.Start(child.Options{
@@ -244,9 +256,9 @@ func (r *run) revoke() {
 	ctx, cancel := context.WithTimeout(context.Background(), r.RevokeTimeout)
 	defer cancel()
 	defer r.slow("revoking").done()
+	r.endServing()
 	r.removeFiles()
 	outcomes := lease.Revoker{Book: r.book, Waiting: func(l providers.Lease, err error) {
-	r.endServing()
 		r.Log.Debug("revoking %s: %v", l.ID, err)
 	}}.Everything(ctx)
 	r.timings.Revoke = time.Since(began).Milliseconds()

@@ -18,6 +18,7 @@ import (
 	"github.com/with-creds/with-creds/step/child"
 	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/serve"
+	"github.com/with-creds/with-creds/step/session"
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
@@ -33,6 +34,9 @@ func realMain() int {
 	}
 	if len(os.Args) == 3 && os.Args[1] == guard.Arg {
 		return beGuard()
+	}
+	if len(os.Args) == 2 && os.Args[1] == session.Arg {
+		return beKeeper()
 	}
 	if serve.IsAskpass(os.Args[0]) { // ssh asks for the password of a command's credential
 		return serve.Askpass(os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
@@ -54,6 +58,26 @@ func beGuard() int {
 	return 0
 }
 
+// beKeeper is the process behind a session (see package session). Its socket is descriptor 3.
+func beKeeper() int {
+	socket := os.NewFile(3, "start")
+	if info, err := socket.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
+		fmt.Fprintln(os.Stderr, "with-creds: keeper is started by with-creds itself, and by nobody else")
+		return failed
+	}
+	keeper, order, err := session.Take(socket)
+	if err != nil {
+		return failed
+	}
+	// For what reads the process's own environment: Go's network code, and programs that a provider runs. What /proc shows is the environment it
+	// was started with, which is as good as empty.
+	for name, value := range environment(order.Env) {
+		os.Setenv(name, value)
+	}
+	w := world{args: order.Args, env: order.Env, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, keeper: keeper}
+	return w.main(context.Background())
+}
+
 // A world is what a process is given. Tests give another.
 type world struct {
 	args                  []string
@@ -63,6 +87,8 @@ type world struct {
 	command []string // what followed the first --
 	wraps   bool     // there was one
 	code    int      // the exit code of a command that ran
+
+	keeper *session.Keeper // in the process behind a session alone
 }
 
 // main cuts the command line at the first "--" before any flag parser sees it: what follows is the command, whatever it is called
@@ -97,6 +123,9 @@ func (w *world) app() *cli.App {
 			w.planCommand(),
 			w.presetsCommand(),
 			w.leaseCommand(),
+			w.runCommand(),
+			w.startCommand(),
+			w.stopCommand(),
 			w.sweepCommand(),
 			w.maskCommand(),
 			w.versionCommand(),

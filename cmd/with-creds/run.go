@@ -24,6 +24,15 @@ import (
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
+// runCommand is the same by name, for who wants to read it: with-creds run --session … -- COMMAND.
+func (w *world) runCommand() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "wrap a command; what with-creds does without a command's name",
+		UsageText: "with-creds run [flags] -- COMMAND [argument …]\n\nwith-creds run --session \"$WITH_CREDS_SESSION\" -- pg_dump -h db app",
+		Flags:     flags(), Action: w.run, OnUsageError: usageError,
+	}
+}
+
 // run is `with-creds [flags] -- COMMAND`.
 func (w *world) run(c *cli.Context) error {
 	switch {
@@ -44,7 +53,16 @@ func (w *world) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	result := step.Run(j.options(w, signals))
+	o := j.options(w, signals)
+	if len(j.specs) > 0 && c.IsSet("session") {
+		return errors.New("--session and credentials of its own: a run has the one or the other; two of them can be nested")
+	}
+	if len(j.specs) == 0 && j.Session != "" {
+		if err := borrow(&o, j.Session); err != nil {
+			return err
+		}
+	}
+	result := step.Run(o)
 	w.code = result.Code
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 type settings struct {
 	Specs           string        `env:"WITH_CREDS" flag:"credential,c" usage:"issue what SPEC says; repeatable" arg:"SPEC" multi:"lines"`
 	Config          string        `env:"WITH_CREDS_CONFIG" flag:"config" usage:"read settings and specs from the dotenv FILE" arg:"FILE"`
+	Session         string        `env:"WITH_CREDS_SESSION" flag:"session" usage:"use the credentials of the session in DIRECTORY, which start issued; for a run without -c" arg:"DIRECTORY"`
 	Leash           time.Duration `env:"WITH_CREDS_LEASH, default=5m" flag:"leash" usage:"leave nothing with more life than DURATION while running; 0: no leash" arg:"DURATION"`
 	EnvFile         string        `env:"WITH_CREDS_ENV_FILE" flag:"env-file" usage:"write the variables to PATH (auto: a private place) instead of the environment" arg:"PATH"`
 	Mask            string        `env:"WITH_CREDS_MASK, default=on" flag:"mask" usage:"on|off: mask secrets in the command's output" arg:"on|off"`

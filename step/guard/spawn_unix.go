@@ -7,8 +7,18 @@ import (
 	"syscall"
 )
 
-// spawn starts the guard's process with one end of a socket as its descriptor 3, and returns the other.
+// spawn starts the guard's process.
 func spawn(exe, run string) (*os.Process, *os.File, error) {
+	return Spawn(exe, "/", Arg, run) // the root holds no mount
+}
+
+// Self is this very binary, also when its file was replaced or removed since.
+func Self() string { return selfExe }
+
+// Spawn starts this program once more, to outlive what kills this process: with a session of its own and no terminal, none of the standard streams,
+// and an environment that holds neither a secret nor a mark by which a CI agent finds the processes of a job. Its descriptor 3 is one end of a
+// socket; the other is returned.
+func Spawn(exe, dir string, args ...string) (*os.Process, *os.File, error) {
 	// The lock keeps a fork elsewhere in this program from inheriting the parent's end before it is marked close-on-exec: a
 	// command that held it would keep the guard from ever seeing this process die.
 	syscall.ForkLock.RLock()
@@ -30,8 +40,8 @@ func spawn(exe, run string) (*os.Process, *os.File, error) {
 		return nil, nil, err
 	}
 	defer null.Close()
-	process, err := os.StartProcess(exe, []string{"with-creds", Arg, run}, &os.ProcAttr{
-		Dir:   "/",                          // holds no mount
+	process, err := os.StartProcess(exe, append([]string{"with-creds"}, args...), &os.ProcAttr{
+		Dir:   dir,
 		Env:   []string{"GOTRACEBACK=none"}, // no cookie of a CI agent, no secret, and no secret in a crash's trace either
 		Files: []*os.File{null, null, null, theirs},
 		Sys:   &syscall.SysProcAttr{Setsid: true}, // out of the reach of the terminal and of kill -9 -PGID

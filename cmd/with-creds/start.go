@@ -1,0 +1,279 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/with-creds/with-creds/pipelines"
+	"github.com/with-creds/with-creds/step"
+	"github.com/with-creds/with-creds/step/child"
+	"github.com/with-creds/with-creds/step/guard"
+	"github.com/with-creds/with-creds/step/session"
+)
+
+// longestJob is when a session ends that nobody has stopped: GitHub's limit on a job of its own runners.
+const longestJob = 6 * time.Hour
+
+func (w *world) startCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "start",
+		Usage: "issue credentials for a whole job, write what the CI reads, and return; stop revokes them",
+		UsageText: "with-creds start [flags] [--format github|shell|dotenv|json] [--output FILE]\n\n" +
+			"eval \"$(with-creds start -c 'vault:database/creds/readonly as=postgres')\"; pg_dump -h db app; with-creds stop",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "format", Usage: "write the variables for `github|shell|dotenv|json` (default: github in its jobs, else shell)"},
+			&cli.StringFlag{Name: "output", Usage: "write to `FILE`, which must not exist, instead of stdout (shell, dotenv, json)"},
+			&cli.StringFlag{Name: "job-timeout", Usage: "give everything back after `DURATION` (default " + longestJob.String() + ")"},
+			&cli.StringFlag{Name: "watch", Usage: "give everything back when the process `PID` has ended; auto: the CI's own for this job, where it has one; none (default auto)"},
+		}, flags()...),
+		Action:       w.start,
+		OnUsageError: usageError,
+	}
+}
+
+// A starting is what the settings of start come to.
+type starting struct {
+	job
+	format  string
+	output  string
+	timeout time.Duration
+	watch   int // 0: nothing
+}
+
+// judgeStart reads the settings, in start and again in the keeper, by the same rules.
+func (w *world) judgeStart(c *cli.Context) (starting, error) {
+	s := starting{output: c.String("output")}
+	if w.wraps {
+		return s, errors.New("start runs no command: leave out the --, or leave out start")
+	}
+	if c.Args().Present() {
+		return s, fmt.Errorf("start takes no argument %q", c.Args().First())
+	}
+	var err error
+	if s.job, err = w.judge(c); err != nil {
+		return s, err
+	}
+	switch {
+	case s.OnExpiry == "kill":
+		return s, errors.New("--on-expiry=kill: start runs no command that could be ended")
+	case s.OnRotate != "":
+		return s, errors.New("--on-rotate: start runs no command that could be told")
+	case s.EnvFile != "":
+		return s, errors.New("--env-file: start writes what --format says, to --output")
+	}
+	if s.format, err = s.chooseFormat(c.String("format"), environment(w.env)); err != nil {
+		return s, err
+	}
+	s.timeout = longestJob
+	if text := c.String("job-timeout"); text != "" {
+		if s.timeout, err = time.ParseDuration(text); err != nil || s.timeout <= 0 {
+			return s, fmt.Errorf("--job-timeout: %q is not a duration such as 90m or 2h", text)
+		}
+	}
+	switch text := c.String("watch"); text {
+	case "none":
+	case "", "auto":
+		s.watch = session.Ancestor(os.Getpid(), s.ci.Workers())
+	default:
+		if s.watch, err = strconv.Atoi(text); err != nil || s.watch <= 0 {
+			return s, fmt.Errorf("--watch: %q is not the number of a process, nor auto or none", text)
+		}
+	}
+	return s, nil
+}
+
+// start is `with-creds start`: in the process that the job calls it spawns the keeper and passes on what that was given; in the keeper it is the run.
+func (w *world) start(c *cli.Context) (err error) {
+	s, err := w.judgeStart(c)
+	if err != nil {
+		return err
+	}
+	if w.keeper != nil {
+		return w.keep(s)
+	}
+	to, err := w.destination(s)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	if _, err := step.Plan(s.specs, s.options(w, nil).Providers, s.bindOptions()); err != nil {
+		return err
+	}
+	if s.watch != 0 {
+		if err := session.Watch(s.watch, func() {}); err != nil {
+			return fmt.Errorf("--watch: %w", err)
+		}
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	process, socket, err := guard.Spawn(guard.Self(), dir, session.Arg)
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	_ = process.Release() // it outlives this process
+	begun, err := session.Begin(socket, session.Order{Args: withWatch(w.args, s.watch), Env: w.env, Dir: dir})
+	if err != nil {
+		return err
+	}
+	say := func(line string) { fmt.Fprintln(w.stderr, line) }
+	var stopped atomic.Int32 // the exit code that a signal asks for
+	go func() {
+		for sig := range signals {
+			stopped.Store(128 + int32(sig.(syscall.Signal)))
+			begun.Abandon("start was stopped by " + sig.String())
+		}
+	}()
+	defer func() {
+		if code := int(stopped.Load()); code != 0 {
+			if err != nil {
+				say("with-creds: " + err.Error())
+			}
+			w.code, err = code, nil
+		}
+	}()
+	grant, end, err := begun.Await(say)
+	if err != nil {
+		w.whenFailed(s)
+		return err
+	}
+	if end != nil {
+		w.whenFailed(s)
+		w.code = max(end.Code, failed)
+		return nil
+	}
+	if err := w.write(s, to, *grant); err != nil {
+		begun.Abandon(err.Error())
+		_, _, _ = begun.Await(say) // everything is given back before this process says that it failed
+		w.whenFailed(s)
+		return err
+	}
+	if err := begun.Kept(); err != nil {
+		return errors.New("the session's keeper was lost; its guard revokes what it had been given")
+	}
+	return nil
+}
+
+// withWatch is the command line with the process to watch, which the keeper could not find: it is nobody's child.
+func withWatch(args []string, pid int) []string {
+	watch := "none"
+	if pid != 0 {
+		watch = strconv.Itoa(pid)
+	}
+	return append(append([]string{}, args...), "--watch", watch)
+}
+
+// keep is the keeper's run.
+func (w *world) keep(s starting) error {
+	if s.watch != 0 {
+		if err := session.Watch(s.watch, func() { w.keeper.GiveBack("the job's process has ended") }); err != nil {
+			w.keeper.GiveBack(err.Error()) // it was there a moment ago
+		}
+	}
+	defer time.AfterFunc(s.timeout, func() { w.keeper.GiveBack("the job's time is over (--job-timeout)") }).Stop()
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, child.Signals()...)
+	defer signal.Stop(signals)
+	o := s.options(w, signals)
+	o.Argv, o.Stdin, o.Stdout, o.Stderr, o.Masking = nil, nil, nil, nil, nil
+	o.Log = newLog(w.keeper, s.settings)
+	o.Hold = w.keeper.Hold()
+	result := step.Run(o)
+	w.code = result.Code
+	w.keeper.End(result.Code, result.Receipt)
+	return nil
+}
+
+// destination is where start writes; it is judged, and opened, before anything is issued.
+type destination struct {
+	io.Writer
+	file *os.File
+}
+
+func (d destination) close() {
+	if d.file != nil {
+		d.file.Close()
+	}
+}
+
+func (w *world) destination(s starting) (destination, error) {
+	env := environment(w.env)
+	if s.format == "github" {
+		if s.output != "" {
+			return destination{}, errors.New("--output: --format github writes to the files that GITHUB_ENV and GITHUB_OUTPUT name")
+		}
+		return destination{Writer: w.stdout}, nil
+	}
+	path := s.output
+	if path == "" {
+		info, err := w.stdout.Stat()
+		switch {
+		case err == nil && info.Mode()&os.ModeCharDevice != 0 && !isNull(info):
+			return destination{}, fmt.Errorf("start would show the credentials on the terminal: eval \"$(with-creds start …)\", or name a file with --output")
+		case err == nil && info.Mode().IsRegular():
+			path, _ = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", w.stdout.Fd())) // where there is no /proc there is no GitLab runner's shell either
+		}
+	}
+	if err := pipelines.Artifact(path, func(name string) string { return env[name] }); err != nil {
+		return destination{}, err
+	}
+	if s.output == "" {
+		return destination{Writer: w.stdout}, nil
+	}
+	f, err := os.OpenFile(s.output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return destination{}, fmt.Errorf("--output: %w", err)
+	}
+	return destination{f, f}, nil
+}
+
+func isNull(info fs.FileInfo) bool {
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(info, null)
+}
+
+// whenFailed lets `eval "$(with-creds start)"` fail, which otherwise succeeds on the empty text of a failure.
+func (w *world) whenFailed(s starting) {
+	if s.format == "shell" && s.output == "" {
+		fmt.Fprintf(w.stdout, "(exit %d)\n", failed)
+	}
+	if s.output != "" {
+		os.Remove(s.output)
+	}
+}
+
+// chooseFormat is what was said, or what the CI at hand reads.
+func (s starting) chooseFormat(said string, env map[string]string) (string, error) {
+	onGitHub := s.ci != nil && s.ci.System == "github" && env["GITHUB_ENV"] != ""
+	switch said {
+	case "":
+		if onGitHub && s.output == "" {
+			return "github", nil
+		}
+		return "shell", nil
+	case "github":
+		if env["GITHUB_ENV"] == "" || env["GITHUB_OUTPUT"] == "" {
+			return "", errors.New("--format github: GITHUB_ENV and GITHUB_OUTPUT are not set: is this a step of a GitHub job?")
+		}
+		return said, nil
+	case "shell", "dotenv", "json":
+		return said, nil
+	}
+	return "", fmt.Errorf("--format: %q is not one of %s", said, strings.Join([]string{"github", "shell", "dotenv", "json"}, ", "))
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/with-creds/with-creds/step"
+	"github.com/with-creds/with-creds/step/bind"
+	"github.com/with-creds/with-creds/step/session"
+)
+
+func (w *world) stopCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "stop",
+		Usage:     "revoke what start issued, and prove it; the exit code is 0 when everything is proven to be gone",
+		UsageText: "with-creds stop [--session DIRECTORY] [--json]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "session", Usage: "the session in `DIRECTORY` (default: $" + sessionVariable + ")"},
+			&cli.BoolFlag{Name: "json", Usage: "print the receipt on stdout"},
+		},
+		Action:       w.stop,
+		OnUsageError: usageError,
+	}
+}
+
+func (w *world) stop(c *cli.Context) error {
+	name := c.String("session")
+	if name == "" {
+		name = environment(w.env)[sessionVariable]
+	}
+	switch {
+	case w.wraps || c.Args().Present():
+		return errors.New("stop takes no command and no argument")
+	case name == "":
+		return fmt.Errorf("which session? start gives it in %s; or name it with --session", sessionVariable)
+	}
+	client, err := session.Dial(name)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	end, err := client.Stop(func(line string) { fmt.Fprintln(w.stderr, line) })
+	if err != nil {
+		return err
+	}
+	w.code = end.Code
+	if !c.Bool("json") {
+		return nil
+	}
+	out := json.NewEncoder(w.stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(end.Receipt)
+}
+
+// borrow makes a run one whose credentials are a session's.
+func borrow(o *step.Options, name string) error {
+	client, err := session.Dial(name)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	grant, err := client.Grant()
+	if err != nil {
+		return err
+	}
+	lent := &step.Lent{Secrets: grant.Secrets, Providers: grant.Providers}
+	for _, v := range grant.Values {
+		lent.Values = append(lent.Values, bind.Value{Name: v.Name, Value: v.Value, Secret: v.Secret})
+	}
+	o.Lent, o.Guard = lent, nil // there is nothing to guard: the session has a guard of its own
+	return nil
+}

@@ -1,0 +1,121 @@
+package step
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/with-creds/with-creds/step/bind"
+)
+
+// A Hold makes a run hold its credentials for others: what wraps a command otherwise waits for a word. All else is as with a command: the guard, the
+// leash, renewal, rotation of files, and revocation with proof.
+type Hold struct {
+	// Ready is told once, when everything is issued and in its place. An error ends the run.
+	Ready func(Held) error
+	// Until yields the reason for which the credentials are to be given back; that it is empty, or the channel closed, is one too.
+	Until <-chan string
+}
+
+// Held is what a run holds for others. Its functions may be called at any time until the run ends, and tell what is so at that time.
+type Held struct {
+	Run     string
+	Dir     string // private to this user, in RAM where there is some; removed when the run ends
+	Values  func() []bind.Value
+	Secrets func() []string // what is to be masked; a value of several lines is one
+	// Providers are those whose own secrets a command must not inherit beside what they issued.
+	Providers []string
+}
+
+// Lent is what one run lends to another: a command's environment, issued and revoked elsewhere.
+type Lent struct {
+	Values    []bind.Value
+	Secrets   []string
+	Providers []string
+}
+
+// hand gives what was issued to whoever it is held for.
+func (r *run) hand() error {
+	dir, err := r.privateDir()
+	if err != nil {
+		return err
+	}
+	held := Held{Run: r.id, Dir: dir, Values: r.valuesNow, Secrets: r.secretsNow, Providers: r.inUse()}
+	if err := r.Options.Hold.Ready(held); err != nil {
+		return err
+	}
+	r.held = true
+	return nil
+}
+
+// hold keeps the credentials alive until they are given back.
+func (r *run) hold() {
+	began := time.Now()
+	keeper := r.keep()
+	select {
+	case why := <-r.Options.Hold.Until:
+		r.Log.Debug("giving back: %s", why)
+	case <-r.signals.ctx.Done():
+		r.Log.Debug("giving back: %s", r.signals.caught())
+	}
+	keeper.Stop()
+	r.timings.Command = time.Since(began).Milliseconds()
+	r.replacing.Lock() // one that is under way is waited for: what it creates must be known
+	r.over = true
+	r.replacing.Unlock()
+}
+
+func (r *run) valuesNow() []bind.Value {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.values()
+}
+
+func (r *run) secretsNow() []string {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	var all []string
+	for _, c := range r.issued {
+		var fields []string
+		for _, f := range c.credential.Fields {
+			if f.Secret && f.Value != "" {
+				fields = append(fields, f.Value)
+			}
+		}
+		all = append(all, fields...)
+		for _, v := range c.values {
+			// A URL's password is masked where it stands, and the rest stays readable.
+			if v.Secret && !v.File && !slices.ContainsFunc(fields, func(f string) bool { return strings.Contains(v.Value, f) }) {
+				all = append(all, v.Value)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// lent are the values of another run.
+func (r *run) lent() []bind.Value {
+	if r.Lent == nil {
+		return nil
+	}
+	return slices.Clone(r.Lent.Values)
+}
+
+// inUse are the providers that the credentials are from.
+func (r *run) inUse() []string {
+	var names []string
+	if r.Lent != nil {
+		for _, name := range r.Lent.Providers {
+			if r.Providers[name] != nil {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, s := range r.Specs {
+		if !slices.Contains(names, s.Request.Provider) {
+			names = append(names, s.Request.Provider)
+		}
+	}
+	return names
+}

@@ -1,0 +1,199 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/with-creds/with-creds/step"
+	"github.com/with-creds/with-creds/step/receipt"
+)
+
+// A Keeper is the keeper's side: it stands between a run that holds credentials and those who use them. It is an io.Writer for the run's log, a line a
+// Write.
+type Keeper struct {
+	start    *pipe
+	until    chan string
+	listener net.Listener
+
+	mu       sync.Mutex
+	attached bool     // start listens
+	lines    []string // of the log since start has gone, for stop
+	lost     int      // lines that did not fit
+	stops    []*pipe  // who waits for the end
+	held     *step.Held
+}
+
+// maxLines bounds what is kept for stop: renewals that fail for hours say so often.
+const maxLines = 500
+
+// Take is the beginning of a keeper's life: it reads the order off its socket.
+func Take(socket *os.File) (*Keeper, Order, error) {
+	k := &Keeper{start: newPipe(socket), until: make(chan string, 1), attached: true}
+	m, err := k.start.receive()
+	if err == nil && m.Order == nil {
+		err = errors.New("no order")
+	}
+	if err != nil {
+		return nil, Order{}, fmt.Errorf("keeper: %w", err)
+	}
+	go k.listenToStart()
+	return k, *m.Order, nil
+}
+
+// listenToStart ends the session unless start says that it has passed on what it was given.
+func (k *Keeper) listenToStart() {
+	for {
+		m, err := k.start.receive()
+		switch {
+		case err != nil:
+			k.detach()
+			k.GiveBack("start died")
+			return
+		case m.Abandon != "":
+			k.GiveBack(m.Abandon)
+		case m.Kept:
+			k.detach()
+			k.start.Close()
+			return
+		}
+	}
+}
+
+func (k *Keeper) detach() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.attached = false
+}
+
+// GiveBack ends the session for a reason. It may be called more than once; the first counts.
+func (k *Keeper) GiveBack(why string) {
+	select {
+	case k.until <- why:
+	default:
+	}
+}
+
+// Write takes one line of the log: to start while it listens, and otherwise kept for stop.
+func (k *Keeper) Write(text []byte) (int, error) {
+	line := strings.TrimRight(string(text), "\n")
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.attached:
+		_ = k.start.send(message{Line: &line}) // start may have died a moment ago
+	case len(k.stops) > 0:
+		for _, s := range k.stops {
+			_ = s.send(message{Line: &line})
+		}
+	case len(k.lines) < maxLines:
+		k.lines = append(k.lines, line)
+	default:
+		k.lost++
+	}
+	return len(text), nil
+}
+
+// Hold is what a run needs to hold its credentials for this keeper's clients.
+func (k *Keeper) Hold() *step.Hold { return &step.Hold{Ready: k.ready, Until: k.until} }
+
+// ready opens the session for its clients, and gives start what it waits for.
+func (k *Keeper) ready(held step.Held) error {
+	listener, err := net.Listen("unix", filepath.Join(held.Dir, socketName))
+	if err != nil {
+		return fmt.Errorf("opening the session's socket: %w", err)
+	}
+	k.mu.Lock()
+	k.held, k.listener = &held, listener
+	k.mu.Unlock()
+	go k.serve(listener)
+	grant := k.grant()
+	if err := k.start.send(message{Grant: &grant}); err != nil {
+		return errors.New("start died")
+	}
+	return nil
+}
+
+func (k *Keeper) grant() Grant {
+	h := k.held
+	g := Grant{Session: h.Dir, Run: h.Run, Secrets: h.Secrets(), Providers: h.Providers}
+	for _, v := range h.Values() {
+		g.Values = append(g.Values, Value{Name: v.Name, Value: v.Variable(), Secret: v.Secret && !v.File})
+	}
+	return g
+}
+
+func (k *Keeper) serve(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go k.client(newPipe(conn.(*net.UnixConn)))
+	}
+}
+
+// client answers one connection.
+func (k *Keeper) client(p *pipe) {
+	stopping := false
+	defer func() {
+		if !stopping { // End answers and closes those
+			p.Close()
+		}
+	}()
+	for {
+		m, err := p.receive()
+		switch {
+		case err != nil:
+			return
+		case m.Ask:
+			g := k.grant()
+			if p.send(message{Grant: &g}) != nil {
+				return
+			}
+		case m.Stop:
+			stopping = true
+			k.stop(p)
+			_, _ = io.Copy(io.Discard, p) // whether it waits or goes away, the session ends
+			return
+		}
+	}
+}
+
+// stop tells what was said since start, and ends the session.
+func (k *Keeper) stop(p *pipe) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, line := range k.lines {
+		_ = p.send(message{Line: &line})
+	}
+	if k.lost > 0 {
+		line := fmt.Sprintf("with-creds: and %d lines more", k.lost)
+		_ = p.send(message{Line: &line})
+	}
+	k.lines, k.lost = nil, 0
+	k.stops = append(k.stops, p)
+	k.GiveBack("stopped")
+}
+
+// End tells whoever waits how the run ended. The run's directory, and the socket in it, are gone by now: nobody comes any more.
+func (k *Keeper) End(code int, r receipt.Receipt) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.listener != nil {
+		k.listener.Close()
+	}
+	end := message{End: &End{code, r}}
+	if k.attached {
+		_ = k.start.send(end)
+	}
+	for _, p := range k.stops {
+		_ = p.send(end) // one that did not wait is not told
+		p.Close()
+	}
+}
