@@ -163,6 +163,47 @@ func TestAPromiseIsToldWithWhyItIsNoProof(t *testing.T) {
 	}
 }
 
+// A guard whose login was ended under it could only watch.
+func TestALoginIsLeftToWhoGoesOnWithItsLeases(t *testing.T) {
+	for name, c := range map[string]struct {
+		rec    Recorder
+		err    error
+		closed int
+	}{
+		"somebody goes on":                   {recording{}, errors.New("database is down"), 0},
+		"nobody goes on":                     {nil, errors.New("database is down"), 1},
+		"asking again for them is of no use": {recording{}, providers.Refused(errors.New("permission denied")), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				own := f.lease("own", time.Hour)
+				f.own = &own
+				f.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) { return providers.Failed, c.err }
+				book := NewBook(c.rec)
+				s := book.Add("fake", f)
+				l := f.lease("a", time.Hour)
+				l.Session = s.ID
+				book.Hold(l)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				o := Revoker{Book: book}.Everything(ctx)[own.Key()]
+				if f.closed != c.closed || o.Confirmed() != (c.closed == 1) {
+					t.Errorf("the login was ended %d times, want %d; it is %+v", f.closed, c.closed, o)
+				}
+			})
+		})
+	}
+}
+
+type recording struct{}
+
+func (recording) Session(string, providers.Handoff, *providers.Lease) {}
+func (recording) Lease(providers.Lease)                               {}
+func (recording) Pending(string, int)                                 {}
+func (recording) Gone(providers.Lease)                                {}
+func (recording) Closed(string)                                       {}
+
 func TestBackoffGrowsAndIsBounded(t *testing.T) {
 	var waits []time.Duration
 	for w := range Backoff {
