@@ -25,14 +25,15 @@ import (
 // a link to the binary that no other trial uses, so its processes are known by what they execute, the guard included; and with a
 // variable of its own in the environment, so those of the command are known by that.
 type trial struct {
-	t      testing.TB
-	dir    string // holds home, run and tmp, the receipt, and what the command writes (it is its working directory)
-	exe    string
-	mark   string
-	source *source // nil: none to look at
-	cmd    *exec.Cmd
-	stderr *transcript
-	ended  chan struct{} // closed when the process has been waited for
+	t       testing.TB
+	dir     string   // holds home and tmp, the receipt, and what the command writes (it is its working directory)
+	private []string // where private files may go
+	exe     string
+	mark    string
+	source  *source // nil: none to look at
+	cmd     *exec.Cmd
+	stderr  *transcript
+	ended   chan struct{} // closed when the process has been waited for
 }
 
 // A transcript is what a process has said so far; it may be read while more is being said.
@@ -53,6 +54,17 @@ func (s *transcript) String() string {
 	return s.text.String()
 }
 
+// runtimeDir is an XDG_RUNTIME_DIR of the test's own, in RAM as a user's is: otherwise private files would go to a place that all runs share.
+func runtimeDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "with-creds-trial-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // newTrial makes a trial of `with-creds FLAGS… -- COMMAND…` with the source's specs and administrator's login. It is not started yet.
 func newTrial(t testing.TB, s *source, flags []string, command ...string) *trial {
 	t.Helper()
@@ -61,7 +73,8 @@ func newTrial(t testing.TB, s *source, flags []string, command ...string) *trial
 		t.Fatal(err)
 	}
 	tr := &trial{t: t, dir: dir, exe: filepath.Join(dir, "with-creds"), mark: "WC_TRIAL=" + dir, source: s, stderr: &transcript{}, ended: make(chan struct{})}
-	for _, name := range []string{"home", "run", "tmp"} {
+	tr.private = []string{runtimeDir(t), tr.path("tmp")}
+	for _, name := range []string{"home", "tmp"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +84,7 @@ func newTrial(t testing.TB, s *source, flags []string, command ...string) *trial
 	}
 	args := append([]string{"--receipt", tr.path("receipt.json")}, flags...)
 	env := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + tr.path("home"), "XDG_RUNTIME_DIR=" + tr.path("run"), "TMPDIR=" + tr.path("tmp"), tr.mark,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + tr.path("home"), "XDG_RUNTIME_DIR=" + tr.private[0], "TMPDIR=" + tr.private[1], tr.mark,
 	}
 	if s != nil {
 		for _, spec := range s.specs {
@@ -167,8 +180,8 @@ func (tr *trial) leftHere() []string {
 	for _, path := range journals(tr.path("home")) {
 		left = append(left, "journal "+path)
 	}
-	for _, dir := range []string{"run", "tmp"} {
-		files, err := os.ReadDir(tr.path(dir))
+	for _, dir := range tr.private {
+		files, err := os.ReadDir(dir)
 		if err != nil {
 			tr.t.Fatal(err)
 		}
