@@ -17,7 +17,7 @@ N ?= 1000
 TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/bench/*.go testdata/engines/*.go))))
 
 # lists PACKAGES PATTERN: fails where no test, benchmark or fuzz target is so called, for `go test -run` alone would call that a success.
-lists = go test -list '$(2)' $(1) | grep -qE '^(Test|Benchmark|Fuzz)' || { echo 'make $@: nothing in $(1) is called $(2)' >&2; exit 1; }
+lists = go test -list '$(2)' $(1) | grep -E '^(Test|Benchmark|Fuzz)' >/dev/null || { echo 'make $@: nothing in $(1) is called $(2)' >&2; exit 1; }
 
 .PHONY: help
 help: ## this list
