@@ -13,6 +13,7 @@ import (
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/lease"
+	"github.com/with-creds/with-creds/step/ready"
 	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/spec"
 )
@@ -180,12 +181,32 @@ func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*is
 	for _, w := range c.Warnings {
 		r.Log.Warn("%s: %s", s.Request.Source(), w)
 	}
+	if err := r.untilUsable(ctx, s, c); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
+	}
 	return &issued{spec: s, credential: c, session: session, at: now, ttl: c.Lease.TTL(now)}, nil
 }
 
 func (r *run) issueTimeout() time.Duration {
 	if r.IssueTimeout > 0 {
-		return r.IssueTimeout
+		return r.IssueTimeout + r.ReadyTimeout
 	}
-	return time.Minute
+	return time.Minute + r.ReadyTimeout
+}
+
+// untilUsable waits for a service that takes a while to know a new credential.
+func (r *run) untilUsable(ctx context.Context, s spec.Spec, c providers.Credential) error {
+	family := r.Bind.Family(s.Preset)
+	if family == "" || r.ReadyTimeout <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.ReadyTimeout)
+	defer cancel()
+	unasked, err := ready.Wait(ctx, family, c, ready.Options{Lookup: r.lookupEnv, Waiting: func() {
+		r.Log.Say("%s: waiting until it is usable, at most %s (--ready-timeout)", s.Request.Source(), r.ReadyTimeout)
+	}})
+	if unasked != nil {
+		r.Log.Warn("%s: whether it is usable yet is not known: %v", s.Request.Source(), unasked)
+	}
+	return err
 }

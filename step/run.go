@@ -60,6 +60,7 @@ type Options struct {
 	Leash         time.Duration
 	Grace         time.Duration
 	IssueTimeout  time.Duration // default 60 s
+	ReadyTimeout  time.Duration // for a service that takes a while to know a new credential; 0: none is waited for
 	RevokeTimeout time.Duration
 	WarnOnly      bool           // --revoke-failure=warn
 	KillOnExpiry  bool           // --on-expiry=kill

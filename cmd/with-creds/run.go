@@ -126,6 +126,7 @@ func (j job) options(w *world, signals <-chan os.Signal) step.Options {
 		Mask:          j.Mask == "on",
 		Leash:         j.Leash,
 		Grace:         j.Grace,
+		ReadyTimeout:  j.ReadyTimeout,
 		RevokeTimeout: j.RevokeTimeout,
 		WarnOnly:      j.RevokeFailure == "warn",
 		KillOnExpiry:  j.OnExpiry == "kill",

@@ -7,6 +7,8 @@ type Preset struct {
 	Clients  string `json:"clients"`  // which read it without being told, or how to tell them
 	Example  string `json:"example"`  // a spec
 	Bindings string `json:"bindings"` // in the grammar of spec.ParsePreset; ? marks what is bound only where the credential has the fields
+	// Family names the clients whose service may not know a new credential at once (see package ready); "": it does.
+	Family string `json:"-"`
 }
 
 // BuiltIns are the presets of this package, sorted by name.
@@ -24,6 +26,7 @@ func BuiltIns() []Preset {
 			About:   "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, and the region that ?region= names",
 			Clients: "aws, every AWS SDK, terraform; what must outlive the credential: as=aws-endpoint",
 			Example: "vault:aws/sts/deploy?ttl=15m&region=eu-central-1 as=aws",
+			Family:  "aws",
 			Bindings: `AWS_ACCESS_KEY_ID=access_key AWS_SECRET_ACCESS_KEY=secret_key
 				AWS_SESSION_TOKEN=session_token? AWS_SESSION_TOKEN=security_token? AWS_SESSION_TOKEN==?
 				AWS_REGION=region? AWS_DEFAULT_REGION=region?`,
@@ -35,6 +38,7 @@ func BuiltIns() []Preset {
 			About:   "AWS_CONTAINER_CREDENTIALS_FULL_URI and its token: an endpoint of the run's own, which SDKs ask again before a credential ends",
 			Clients: "aws and every AWS SDK that knows the container credential provider",
 			Example: "vault:aws/sts/deploy?ttl=15m&region=eu-central-1 as=aws-endpoint",
+			Family:  "aws",
 			Bindings: `AWS_CONTAINER_CREDENTIALS_FULL_URI=served:aws-url AWS_CONTAINER_AUTHORIZATION_TOKEN=served:aws-token
 				AWS_ACCESS_KEY_ID== AWS_SECRET_ACCESS_KEY== AWS_SESSION_TOKEN== AWS_REGION=region? AWS_DEFAULT_REGION=region?`,
 		},
@@ -241,6 +245,15 @@ password={password|line}
 			Bindings: `SSHPASS=key SSH_ASKPASS=served:askpass SSH_ASKPASS_REQUIRE==force`,
 		},
 	}
+}
+
+// Family is that of a spec's preset; "" for one of a person's own, and for none.
+func (o Options) Family(preset string) string {
+	if o.Presets[preset] != "" {
+		return ""
+	}
+	p, _ := BuiltIn(preset)
+	return p.Family
 }
 
 // All are the presets that a spec can name, sorted by name: a person's own go before the built-in ones of the same name.
