@@ -121,6 +121,7 @@ func (w *world) app() *cli.App {
 		Action:          w.run,
 		Commands: []*cli.Command{
 			w.planCommand(),
+			w.doctorCommand(),
 			w.presetsCommand(),
 			w.leaseCommand(),
 			w.runCommand(),

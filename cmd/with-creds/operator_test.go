@@ -27,9 +27,10 @@ func operate(t testing.TB, home string, env map[string]string, args ...string) o
 	return operation(t, home, env, args...).run(t)
 }
 
-type command struct{ *exec.Cmd }
+// An invocation is one that is not started yet.
+type invocation struct{ *exec.Cmd }
 
-func operation(t testing.TB, home string, env map[string]string, args ...string) command {
+func operation(t testing.TB, home string, env map[string]string, args ...string) invocation {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -39,10 +40,10 @@ func operation(t testing.TB, home string, env map[string]string, args ...string)
 		c.Env = append(c.Env, name+"="+value)
 	}
 	c.Dir = home
-	return command{c}
+	return invocation{c}
 }
 
-func (c command) run(t testing.TB) outcome {
+func (c invocation) run(t testing.TB) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
