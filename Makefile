@@ -51,7 +51,7 @@ lint: ## formatting, golangci-lint, vet for each system, modules tidy, shell scr
 	@echo 'make lint: gofmt'
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted" >&2; exit 1; }
 	@echo 'make lint: golangci-lint'
-	@linter=$$(testdata/tools/golangci-lint/build); "$$linter" run ./... $(TESTDATA_PACKAGES)
+	@linter=$$(testdata/tools/golangci-lint/build); "$$linter" run --allow-serial-runners ./... $(TESTDATA_PACKAGES)
 	@for system in linux darwin; do \
 		echo "make lint: go vet for $$system"; CGO_ENABLED=0 GOOS=$$system go vet ./... $(TESTDATA_PACKAGES); done
 	@echo 'make lint: go build for windows'
