@@ -107,3 +107,24 @@ func TestRedis(t *testing.T) {
 		t.Errorf("left: %q", strings.Join(left, " "))
 	}
 }
+
+func TestCassandra(t *testing.T) {
+	w := newWorld(t)
+	cassandra := harness.Cassandra(t)
+	cassandra.Exec(`CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1};
+		CREATE TABLE shop.items (id int PRIMARY KEY, name text); INSERT INTO shop.items (id, name) VALUES (1, 'a lamp')`)
+	w.mount("database")
+	w.vault.Write("database/config/cassandra", map[string]any{
+		"plugin_name": "cassandra-database-plugin", "allowed_roles": "*", "hosts": cassandra.Host, "port": cassandra.Port,
+		"username": cassandra.User, "password": cassandra.Password, "protocol_version": 4, "connect_timeout": "60s",
+	})
+	w.vault.DatabaseRole("reader", "cassandra", `CREATE USER '{{username}}' WITH PASSWORD '{{password}}' NOSUPERUSER; GRANT SELECT ON KEYSPACE shop TO '{{username}}';`, "1h", "24h")
+	w.env = []string{"CQLSH=" + cassandra.CQLSH, "AT=" + cassandra.Host + " " + strconv.Itoa(cassandra.Port)}
+	w.run("vault:database/creds/reader as=cassandra", `
+		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e 'select name from shop.items'
+		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e "insert into shop.items (id, name) values (2, 'b')" 2>&1 | grep -o -m 1 Unauthorized`).
+		succeeded(providers.Proven).says("a lamp", "Unauthorized")
+	if roles := cassandra.Exec("LIST ROLES"); strings.Contains(roles, "reader") {
+		t.Errorf("left:\n%s", roles)
+	}
+}
