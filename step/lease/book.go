@@ -147,6 +147,13 @@ func (b *Book) Gone(l providers.Lease) {
 	}
 }
 
+// isGone reports whether a lease has been struck out.
+func (b *Book) isGone(l providers.Lease) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.leases, func(h *Held) bool { return h.gone && h.Lease.Key() == l.Key() })
+}
+
 // closedSession strikes out a session whose own login is known to be gone, or is not its to end.
 func (b *Book) closedSession(s *Session) {
 	b.mu.Lock()

@@ -108,6 +108,9 @@ func (o *outcomes) note(l providers.Lease, outcome Outcome) {
 // One revokes one lease, repeating until ctx is done, and strikes it out of the book when it is known to be gone.
 func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome {
 	defer r.Book.occupy(l)()
+	if r.Book.isGone(l) {
+		return Outcome{Proof: providers.Proven, At: time.Now()} // whoever was before has seen it, and may have ended the login since
+	}
 	o := r.repeat(ctx, func(ctx context.Context) (providers.Proof, error) { return s.Revoke(ctx, l) },
 		func(err error) {
 			if r.Waiting != nil {

@@ -163,6 +163,28 @@ func TestAPromiseIsToldWithWhyItIsNoProof(t *testing.T) {
 	}
 }
 
+// A credential that was replaced is revoked by who replaced it, and then its login is; the run's end, which may come just then, must not ask that login again.
+func TestALeaseThatSomebodyElseHasSeenGoneIsNotAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		l := f.lease("a", time.Hour)
+		book, s := keeping(f, l)
+		f.revoking = func(_ context.Context, _ providers.Lease, n int) (providers.Proof, error) {
+			time.Sleep(time.Second)
+			if n > 1 {
+				return providers.Accepted, nil // as of a login that has ended
+			}
+			return providers.Proven, nil
+		}
+		l.Session = s.ID
+		go Revoker{Book: book}.One(t.Context(), s, l)
+		synctest.Wait()
+		if o := (Revoker{Book: book}).Everything(t.Context())[l.Key()]; o.Proof != providers.Proven || f.attempts["a"] != 1 {
+			t.Errorf("%+v after %d attempts, want one", o, f.attempts["a"])
+		}
+	})
+}
+
 // A guard whose login was ended under it could only watch.
 func TestALoginIsLeftToWhoGoesOnWithItsLeases(t *testing.T) {
 	for name, c := range map[string]struct {
