@@ -1,0 +1,101 @@
+//go:build linux
+
+package faults
+
+import (
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+const slowRole = createRole + ` SELECT pg_sleep(2);`
+
+// A run that is killed while Vault is still making what it asked for leaves nothing: its guard waits for the answer before it ends the login.
+func TestKilledWhileARoleIsSlowlyMadeNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.policies()
+	for name, c := range map[string]struct {
+		env    map[string]string
+		within time.Duration // of the request the run is killed, at random
+	}{
+		"own token":                  {s.appRole(map[string]any{"token_policies": "read,revoke", "token_ttl": "1h"}), 2200 * time.Millisecond},
+		"own token, default policy":  {s.appRole(map[string]any{"token_policies": "read", "token_ttl": "1h"}), 2200 * time.Millisecond},
+		"borrowed token":             {s.token("default", "read", "revoke"), time.Second}, // before the answer: see providers/vault on what comes after
+		"borrowed, default policy":   {s.token("default", "read"), time.Second},
+		"own token, two credentials": {s.appRole(map[string]any{"token_policies": "read,revoke", "token_ttl": "1h"}), 4 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			role := s.role(slowRole, "1h", "24h")
+			n := 1 + strings.Count(name, "two")
+			r, after := s.killed(t, c.env, role, n, c.within)
+			began := time.Now()
+			r.eventually("nothing is left", func() bool { return len(s.left(role)) == 0 && !r.guarded() })
+			t.Logf("killed %v after the request; all is gone %v later", after.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+			// What is made late must not come back.
+			time.Sleep(2500 * time.Millisecond)
+			if left := s.left(role); len(left) > 0 {
+				t.Errorf("it came back: %q", left)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if left := s.vault.Leases("auth/approle/login"); !t.Failed() && len(left) > 0 {
+			t.Errorf("logins are left: %q", left)
+		}
+	})
+}
+
+// killed starts a run, kills it at random within that time of its first request for a credential, and waits for its death.
+func (s *site) killed(t *testing.T, env map[string]string, role string, n int, within time.Duration) (*run, time.Duration) {
+	t.Helper()
+	asked := make(chan struct{})
+	ask := sync.OnceFunc(func() { close(asked) })
+	p := harness.NewProxy(t, s.vault.Addr, func(e *harness.Exchange) harness.HTTPFault {
+		if strings.HasPrefix(e.Request.URL.Path, "/v1/database/creds/") {
+			ask()
+		}
+		return nil
+	})
+	r := newRun(t, at(p.Addr, env), append(specs(n, role), "--", "sleep", "600")...).start()
+	select {
+	case <-asked:
+	case <-r.ended:
+	case <-time.After(patience):
+		t.Fatalf("it has asked for nothing after %v; stderr:\n%s", patience, &r.stderr)
+	}
+	after := rand.N(within)
+	time.Sleep(after)
+	_ = r.cmd.Process.Kill()
+	r.wait()
+	return r, after
+}
+
+// Kills around the request and its answer, which on a quiet machine takes some 10 ms.
+func TestKilledAroundTheAnswerNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	const kills = 30
+	s := newSite(t, harness.VaultOnDisk())
+	s.policies()
+	env := s.appRole(map[string]any{"token_policies": "read,revoke", "token_ttl": "1h"})
+	var slowest time.Duration
+	for range kills {
+		role := s.role(createRole, "1h", "24h")
+		r, after := s.killed(t, env, role, 1, 25*time.Millisecond)
+		began := time.Now()
+		r.eventually("nothing is left", func() bool { return len(s.left(role)) == 0 && !r.guarded() })
+		if t.Failed() {
+			t.Fatalf("killed %v after the request", after)
+		}
+		slowest = max(slowest, time.Since(began))
+	}
+	if left := s.vault.Leases("auth/approle/login"); len(left) > 0 {
+		t.Errorf("logins are left: %q", left)
+	}
+	t.Logf("%d kills; the slowest clean-up took %v", kills, slowest.Round(time.Millisecond))
+}
