@@ -14,7 +14,7 @@ FUZZTIME ?= 20s
 N ?= 1000
 
 # `./...` matches nothing under testdata, nor does any other pattern.
-TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/bench/*.go testdata/engines/*.go))))
+TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/bench/*.go testdata/engines/*.go testdata/pipelines/*.go))))
 
 # lists PACKAGES PATTERN: fails where no test, benchmark or fuzz target is so called, for `go test -run` alone would call that a success.
 lists = go test -list '$(2)' $(1) | grep -E '^(Test|Benchmark|Fuzz)' >/dev/null || { echo 'make $@: nothing in $(1) is called $(2)' >&2; exit 1; }
@@ -36,6 +36,7 @@ test: servers ## everything, against real servers (the first time about ten minu
 	@testdata/tools/need gcc
 	@testdata/tools/need ps procps
 	@testdata/tools/need setsid util-linux
+	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need groovy && testdata/tools/build act >/dev/null
 	@echo 'make test: with the race detector: $(RACE_PACKAGES)'
 	CGO_ENABLED=1 go test -race -short -vet=off -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 	@echo 'make test: everything'
