@@ -89,7 +89,7 @@ func parseDotenv(text string) (map[string]string, error) {
 		switch {
 		case name != strings.ToUpper(name):
 			return nil, fmt.Errorf("%q is not a setting; if it begins a spec, put the spec into WITH_CREDS=\"…\", one a line", name)
-		case strings.HasPrefix(name, "WITH_CREDS") && !known[name] && !strings.HasPrefix(name, "WITH_CREDS_PRESET_"):
+		case strings.HasPrefix(name, "WITH_CREDS") && !known[name] && !strings.HasPrefix(name, "WITH_CREDS_PRESET_") && !strings.HasPrefix(name, "WITH_CREDS_COMMAND_ENV_"):
 			return nil, fmt.Errorf("%s is not a setting%s", name, nearest.DidYouMean(name, slices.Collect(maps.Keys(known))))
 		case name == "WITH_CREDS_CONFIG":
 			return nil, errors.New("WITH_CREDS_CONFIG cannot be set in the file it names")

@@ -129,6 +129,7 @@ func (w *world) app() *cli.App {
 			w.stopCommand(),
 			w.sweepCommand(),
 			w.maskCommand(),
+			w.providerCommand(),
 			w.versionCommand(),
 		},
 		OnUsageError:   usageError,

@@ -101,7 +101,7 @@ type moment struct {
 func servers(t testing.TB) []server {
 	t.Helper()
 	pg, cluster := postgresRow(t)
-	return append([]server{pg, mysqlRow(t)}, vaultRows(t, cluster)...)
+	return append([]server{pg, mysqlRow(t), commandRow(t)}, vaultRows(t, cluster)...)
 }
 
 // anyServer is the quickest one, for what does not depend on the server.

@@ -3,6 +3,7 @@ package registry
 
 import (
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/command"
 	"github.com/with-creds/with-creds/providers/mysql"
 	"github.com/with-creds/with-creds/providers/postgres"
 	"github.com/with-creds/with-creds/providers/vault"
@@ -11,6 +12,7 @@ import (
 // All returns the providers by the name a spec begins with.
 func All() map[string]providers.Provider {
 	return map[string]providers.Provider{
+		"command":  command.Provider{},
 		"mysql":    mysql.Provider{},
 		"postgres": postgres.Provider{},
 		"vault":    vault.Provider{},
