@@ -20,6 +20,9 @@ func (w *wait) stopped(sig syscall.Signal) {
 		return
 	}
 	asks := sig == unix.SIGTTIN || sig == unix.SIGTTOU
+	if asks && pending(w.pid, unix.SIGTSTP) {
+		sig, asks = unix.SIGTSTP, false // Ctrl-Z came as well, and would be forgotten when the command is continued
+	}
 	if front, err := t.front(); asks && err == nil && (front == t.group || front == w.pid) {
 		t.asked = true
 		t.give(w.pid)

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,18 +36,33 @@ func TestMain(m *testing.M) {
 var roles map[string]func([]string) int
 
 func init() {
-	roles = map[string]func([]string) int{"role:wrap": wrapper, "role:traps": traps, "role:root": root, "role:mask": masking}
+	roles = map[string]func([]string) int{"role:wrap": wrapper, "role:traps": traps, "role:root": root, "role:mask": masking, "role:until": untilThere}
 }
 
-// root stays for a while as nobody but root may end it.
-func root([]string) int {
+// root stays for a while as nobody but root may end it, and says so with a file.
+func root(args []string) int {
 	if err := syscall.Setreuid(0, 0); err != nil {
+		return 1
+	}
+	if err := os.WriteFile(args[0], nil, 0o644); err != nil {
 		return 1
 	}
 	os.Stdout.Close() // else the test would wait for it too
 	os.Stderr.Close()
-	time.Sleep(20 * time.Second)
+	time.Sleep(2 * patient)
 	return 0
+}
+
+// untilThere waits for a file. A shell would do it with sleep(1), and dash cannot be stopped while it starts that (vfork(2)).
+func untilThere(args []string) int {
+	fmt.Println("begun")
+	for {
+		if _, err := os.Stat(args[0]); err == nil {
+			fmt.Println("done")
+			return 0
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // traps says each signal it gets, and ends with 5 on SIGPWR. It has no children who would be stopped by a signal to the group.
@@ -176,7 +192,7 @@ func wrapped(t *testing.T, w wrapping, argv ...string) *exec.Cmd {
 }
 
 // begin starts a wrapper whose command says "ready" on stdout when it may be disturbed.
-func begin(t *testing.T, cmd *exec.Cmd) (stdout *bytes.Buffer, wait func() int) {
+func begin(t *testing.T, cmd *exec.Cmd) (stdout *transcript, wait func() int) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -199,7 +215,7 @@ func begin(t *testing.T, cmd *exec.Cmd) (stdout *bytes.Buffer, wait func() int) 
 		}
 		first = append(first, one...)
 	}
-	rest := &bytes.Buffer{}
+	rest := &transcript{}
 	copied := make(chan struct{})
 	go func() { defer close(copied); _, _ = io.Copy(rest, r) }()
 	return rest, func() int {
@@ -209,6 +225,24 @@ func begin(t *testing.T, cmd *exec.Cmd) (stdout *bytes.Buffer, wait func() int) 
 		r.Close()
 		return code
 	}
+}
+
+// A transcript is what has been written so far.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (w *transcript) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *transcript) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 func exitCode(t *testing.T, err error) int {
@@ -274,9 +308,12 @@ func alive(pid int) bool {
 	return err == nil && p.state != 'Z' && p.state != 'X'
 }
 
+// patient is how long a test waits for what must come. It comes in milliseconds, but the machine may have other work.
+const patient = time.Minute
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patient); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}

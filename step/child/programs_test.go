@@ -63,7 +63,7 @@ func (p *pane) screen() string {
 // shows waits until a line is on the screen.
 func (p *pane) shows(line string) {
 	p.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(patient); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
 		for l := range strings.Lines(p.screen()) {
 			if strings.TrimRight(l, " \n") == line {
 				return
@@ -94,10 +94,14 @@ func TestFullScreenProgramsWork(t *testing.T) {
 				p.shows("19")
 				p.keys("G")
 				p.shows("500")
-				p.keys("C-z")
-				p.shows("%")
-				p.keys("fg", "Enter")
-				p.shows("500")
+				// With a shell between, less is still putting the terminal back when that shell, and with it the job, has stopped
+				// already; what comes of it is left to chance, without the wrapper too.
+				if !strings.Contains(line, "sh -c") {
+					p.keys("C-z")
+					p.shows("%")
+					p.keys("fg", "Enter")
+					p.shows("500")
+				}
 				p.keys("g")
 				p.shows("1")
 				p.keys("q")
@@ -140,8 +144,8 @@ func TestFullScreenProgramsWork(t *testing.T) {
 			p.shows("word:")
 			p.keys("abcde", "Enter")
 			p.shows("5")
-			p.keys("while True: pass", "Enter", "Enter")
-			time.Sleep(200 * time.Millisecond)
+			p.keys(`exec("print('loo'+'ping')\nwhile True: pass")`, "Enter")
+			p.shows("looping")
 			p.keys("C-c")
 			p.shows("KeyboardInterrupt")
 			p.keys("C-d")

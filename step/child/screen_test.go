@@ -108,7 +108,7 @@ func (s *screen) send(text string) {
 // expect waits for the text to appear after what was expected before, and returns what came between.
 func (s *screen) expect(text string) string {
 	s.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patient); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if i := strings.Index(s.all()[s.seen:], text); i >= 0 {
 			between := s.all()[s.seen : s.seen+i]
 			s.seen += i + len(text)

@@ -21,7 +21,8 @@ func TestSignalsAreForwardedOnce(t *testing.T) {
 			cmd := wrapped(t, wrapping{Mask: "x"}, self(t), "role:traps")
 			out, wait := begin(t, cmd)
 			_ = cmd.Process.Signal(sig)
-			time.Sleep(100 * time.Millisecond)
+			eventually(t, "the signal", func() bool { return strings.Contains(out.String(), "got") })
+			time.Sleep(100 * time.Millisecond) // a second one would come now
 			_ = cmd.Process.Signal(unix.SIGPWR)
 			if code := wait(); code != 5 || out.String() != "got "+sig.String()+"\n" {
 				t.Errorf("exit %d, %q", code, out)
@@ -31,7 +32,7 @@ func TestSignalsAreForwardedOnce(t *testing.T) {
 }
 
 func TestSignalsReachTheWholeGroup(t *testing.T) {
-	cmd := wrapped(t, wrapping{}, "sh", "-c", `sh -c 'trap "echo inner; exit" TERM; echo ready; while :; do sleep 0.02; done' & trap 'echo outer; wait; exit 4' TERM; wait`)
+	cmd := wrapped(t, wrapping{}, "sh", "-c", `trap 'echo outer; wait; exit 4' TERM; sh -c 'trap "echo inner; exit" TERM; echo ready; while :; do sleep 0.02; done' & wait`)
 	out, wait := begin(t, cmd)
 	_ = cmd.Process.Signal(unix.SIGTERM)
 	if code := wait(); code != 4 || !strings.Contains(out.String(), "inner") || !strings.Contains(out.String(), "outer") {
@@ -46,7 +47,7 @@ func TestACommandThatIgnoresTermIsKilledAfterTheGrace(t *testing.T) {
 	start := time.Now()
 	_ = cmd.Process.Signal(unix.SIGTERM)
 	code := wait()
-	if took := time.Since(start); took < 600*time.Millisecond || took > 3*time.Second {
+	if took := time.Since(start); took < 600*time.Millisecond || took > patient/2 {
 		t.Errorf("it took %v", took)
 	}
 	if r := readReport(t, path); code != 137 || !r.Killed || r.Stopped != unix.SIGTERM {
@@ -55,33 +56,43 @@ func TestACommandThatIgnoresTermIsKilledAfterTheGrace(t *testing.T) {
 }
 
 func TestASecondSignalShortensTheGraceAndAThirdEndsIt(t *testing.T) {
-	for signals, limits := range map[int][2]time.Duration{2: {patience, patience + 2*time.Second}, 3: {0, patience}} {
-		cmd := wrapped(t, wrapping{Grace: time.Minute}, "sh", "-c", `trap '' TERM INT; echo ready; while :; do sleep 0.05; done`)
-		_, wait := begin(t, cmd)
-		var last time.Time
-		for range signals {
-			last = time.Now()
-			_ = cmd.Process.Signal(unix.SIGTERM)
-			time.Sleep(sameSignal + 50*time.Millisecond)
+	begin := time.Now()
+	w := &wait{Child: &Child{o: Options{Grace: time.Minute}}}
+	for _, c := range []struct{ at, ends time.Duration }{
+		{0, time.Minute},
+		{20 * time.Millisecond, time.Minute}, // timeout(1) signals its child and then the group it is in: one request
+		{sameSignal - 1, time.Minute},
+		{10 * time.Second, 10*time.Second + patience},
+		{10*time.Second + sameSignal - 1, 10*time.Second + patience},
+		{10*time.Second + sameSignal, 10*time.Second + sameSignal},
+		{30 * time.Second, 10*time.Second + sameSignal}, // never later than it was
+	} {
+		w.hurry(unix.SIGTERM, begin.Add(c.at))
+		if got := w.deadline.Sub(begin); got != c.ends {
+			t.Errorf("a signal at %v: killed at %v, want %v", c.at, got, c.ends)
 		}
-		if code := wait(); code != 137 {
-			t.Errorf("exit %d", code)
-		}
-		if took := time.Since(last); took < limits[0] || took > limits[1] {
-			t.Errorf("%d signals: %v after the last", signals, took)
-		}
+	}
+	short := &wait{Child: &Child{o: Options{Grace: patience / 2}}}
+	short.hurry(unix.SIGTERM, begin)
+	short.hurry(unix.SIGTERM, begin.Add(sameSignal))
+	if got := short.deadline.Sub(begin); got != patience/2 {
+		t.Errorf("a second signal gave it more time: %v", got)
 	}
 }
 
-func TestOneRequestSentTwiceIsNotASecondSignal(t *testing.T) {
-	// timeout(1) signals its child and then the group it is in.
-	cmd := wrapped(t, wrapping{Grace: 20 * time.Second}, "sh", "-c", `trap '' TERM; echo ready; sleep 2; exit 6`)
+func TestManySignalsEndACommandThatIgnoresThem(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report")
+	cmd := wrapped(t, wrapping{Grace: time.Hour, Report: path}, "sh", "-c", `trap '' TERM INT; echo ready; while :; do sleep 0.05; done`)
 	_, wait := begin(t, cmd)
-	_ = cmd.Process.Signal(unix.SIGTERM)
-	time.Sleep(20 * time.Millisecond)
-	_ = cmd.Process.Signal(unix.SIGTERM)
-	if code := wait(); code != 6 {
-		t.Errorf("exit %d: the grace was cut short", code)
+	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGTERM} {
+		_ = cmd.Process.Signal(sig)
+		time.Sleep(4 * sameSignal)
+	}
+	if code := wait(); code != 137 {
+		t.Errorf("exit %d", code)
+	}
+	if r := readReport(t, path); !r.Killed || r.Stopped != unix.SIGINT {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -91,21 +91,19 @@ func TestBytesLeaveAsSoonAsTheyAreWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := bufio.NewReader(out)
-	var worst time.Duration
+	best := time.Hour // a timer would delay each of them, another process only some
 	for i := range 50 {
 		start := time.Now()
 		fmt.Fprintln(in, i)
 		if got, err := r.ReadString('>'); err != nil || strings.TrimSpace(got) != fmt.Sprint(i)+">" {
 			t.Fatalf("%q %v", got, err)
 		}
-		if i > 0 { // the first waits for the command to start
-			worst = max(worst, time.Since(start))
-		}
+		best = min(best, time.Since(start))
 	}
 	in.Close()
 	_ = cmd.Wait()
-	if worst > 50*time.Millisecond {
-		t.Errorf("a prompt took %v", worst)
+	if best > 50*time.Millisecond {
+		t.Errorf("a prompt took %v", best)
 	}
 }
 
@@ -120,7 +118,7 @@ func TestTheCommandGetsSigpipeWhenTheReaderIsGone(t *testing.T) {
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		for _, script := range []string{
 			"exec yes",                               // writes without a pause
-			"echo y; sleep 0.3; echo y; sleep 60",    // with a pause: its next write finds the reader gone
+			"while echo y; do sleep 0.2; done",       // with a pause: its next write finds the reader gone
 			"echo y; sleep 0.3; exec cat /dev/zero ", // and more than a pipe holds
 		} {
 			path := filepath.Join(t.TempDir(), "report")
@@ -181,25 +179,26 @@ func TestASlowReaderHoldsTheCommandBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = w, &errs
+	errs := &transcript{}
+	cmd.Stdout, cmd.Stderr = w, errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
 	time.Sleep(300 * time.Millisecond)
-	if errs.Len() > 0 {
+	if errs.String() != "" {
 		t.Fatal("the command wrote 3 MB that nobody had read")
 	}
 	n, err := io.Copy(io.Discard, r)
 	if code := exitCode(t, cmd.Wait()); code != 0 || n != 3000000 || err != nil || errs.String() != "done\n" {
-		t.Errorf("exit %d, %d bytes, %v, %q", code, n, err, &errs)
+		t.Errorf("exit %d, %d bytes, %v, %q", code, n, err, errs)
 	}
 }
 
 func TestOutputIsWaitedForAfterTheCommandsEnd(t *testing.T) {
 	// A pager reads when it likes. Nothing is lost, whatever the grace is.
-	cmd := wrapped(t, wrapping{Mask: "x", Grace: 100 * time.Millisecond}, "sh", "-c", "head -c 120000 /dev/zero")
+	pid := filepath.Join(t.TempDir(), "pid")
+	cmd := wrapped(t, wrapping{Mask: "x", Grace: 100 * time.Millisecond, Pid: pid}, "head", "-c", "120000", "/dev/zero")
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +208,9 @@ func TestOutputIsWaitedForAfterTheCommandsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	time.Sleep(time.Second)
+	command := number(t, pid)
+	eventually(t, "the command's end", func() bool { return !alive(command) })
+	time.Sleep(300 * time.Millisecond) // more than the grace
 	if n, err := io.Copy(io.Discard, r); n != 120000 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
@@ -219,8 +220,9 @@ func TestOutputIsWaitedForAfterTheCommandsEnd(t *testing.T) {
 }
 
 func TestASignalEndsTheWaitForAReader(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "report")
-	cmd := wrapped(t, wrapping{Mask: "x", Grace: 300 * time.Millisecond, Report: path}, "sh", "-c", "head -c 120000 /dev/zero")
+	dir := t.TempDir()
+	path, pid := filepath.Join(dir, "report"), filepath.Join(dir, "pid")
+	cmd := wrapped(t, wrapping{Mask: "x", Grace: 300 * time.Millisecond, Report: path, Pid: pid}, "head", "-c", "120000", "/dev/zero")
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -231,11 +233,12 @@ func TestASignalEndsTheWaitForAReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	time.Sleep(500 * time.Millisecond)
+	command := number(t, pid)
+	eventually(t, "the command's end", func() bool { return !alive(command) })
 	start := time.Now()
 	_ = cmd.Process.Signal(unix.SIGTERM)
 	code := exitCode(t, cmd.Wait())
-	if took := time.Since(start); code != 0 || took > 2*time.Second {
+	if took := time.Since(start); code != 0 || took > patient/2 {
 		t.Errorf("exit %d after %v", code, took)
 	}
 	if r := readReport(t, path); !strings.Contains(r.OutputError, "nobody read it") {
@@ -247,7 +250,7 @@ func TestAProcessThatKeepsThePipeOpenDoesNotHangTheRun(t *testing.T) {
 	t.Run("a child of the command", func(t *testing.T) {
 		start := time.Now()
 		code, out, _ := run(t, wrapped(t, wrapping{Mask: "x", Grace: 300 * time.Millisecond}, "sh", "-c", `setsid sh -c 'trap "" TERM; sleep 60' & echo said`))
-		if took := time.Since(start); code != 0 || out != "said\n" || took > 3*time.Second {
+		if took := time.Since(start); code != 0 || out != "said\n" || took > patient/2 {
 			t.Errorf("exit %d, %q after %v", code, out, took)
 		}
 	})
@@ -276,11 +279,11 @@ func TestAProcessThatKeepsThePipeOpenDoesNotHangTheRun(t *testing.T) {
 		time.Sleep(200 * time.Millisecond) // it writes
 		start := time.Now()
 		in.Close()
-		if code := wait(); code != 0 || time.Since(start) > 3*time.Second {
+		if code := wait(); code != 0 || time.Since(start) > patient/2 {
 			t.Errorf("exit %d after %v", code, time.Since(start))
 		}
 		if !strings.Contains(out.String(), "said\n") || !strings.Contains(out.String(), "stranger\n") {
-			t.Errorf("%d bytes without what the command or the stranger wrote", out.Len())
+			t.Errorf("%d bytes without what the command or the stranger wrote", len(out.String()))
 		}
 	})
 }
@@ -350,7 +353,7 @@ func TestNoDescriptorIsLeftOpen(t *testing.T) {
 	for range 5 {
 		once()
 	}
-	if after := open(); after != before {
+	if after := open(); after > before { // fewer: what a test before this one had left to be closed
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }

@@ -18,7 +18,8 @@ type wait struct {
 
 	deadline   time.Time // when SIGKILL follows; zero: not at all yet
 	terminated time.Time // when the first termination signal came
-	impatient  int       // how many more came
+	latest     time.Time // and the latest that counted
+	impatient  int       // how many more counted
 	leaving    bool      // the command has ended
 }
 
@@ -27,7 +28,7 @@ type wait struct {
 //
 //   - The first SIGINT, SIGTERM, SIGHUP or SIGQUIT begins Options.Grace; SIGKILL follows it. SIGINT and SIGQUIT do not
 //     when this process is in the foreground of a terminal: they are the keyboard's, and many programs live on after them.
-//   - A second one (at least 250 ms after the first) cuts what is left of the grace to one second, a third to nothing.
+//   - A second one cuts what is left of the grace to one second, a third to nothing. One that comes within 250 ms of another is the same.
 //   - SIGPIPE, SIGCHLD and SIGURG are not forwarded.
 //
 // However often it is signalled, Wait returns normally: what the caller does afterwards is never skipped.
@@ -161,26 +162,26 @@ func (w *wait) forward(s os.Signal, open bool) {
 	}
 	_ = w.Signal(sig) // it may have ended this instant
 	if terminates(sig) && (w.leaving || !w.keyboard(sig)) {
-		w.hurry(sig)
+		w.hurry(sig, time.Now())
 	}
 }
 
 // hurry moves the deadline as the n-th termination signal asks. It never puts it off.
-func (w *wait) hurry(sig syscall.Signal) {
-	now := time.Now()
+func (w *wait) hurry(sig syscall.Signal, now time.Time) {
 	until := now
 	switch {
 	case w.terminated.IsZero():
 		w.terminated = now
 		w.result.Stopped = sig
 		until = now.Add(w.o.Grace)
-	case now.Sub(w.terminated) < sameSignal:
+	case now.Sub(w.latest) < sameSignal:
 		return
 	default:
 		if w.impatient++; w.impatient == 1 {
 			until = now.Add(patience)
 		}
 	}
+	w.latest = now
 	if w.deadline.IsZero() || until.Before(w.deadline) {
 		w.deadline = until
 	}
