@@ -64,8 +64,7 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	if !follows {
 		return
 	}
-	left := l.TTL(time.Now())
-	if wait := left * 2 / 3; left > shortLife && !lease.SleepUntil(ctx, time.Now().Add(wait), time.Now) {
+	if !lease.SleepUntil(ctx, replaceAt(l, time.Now()), time.Now) {
 		return
 	}
 	r.replace(ctx, k, l, affected, relogin)
@@ -92,7 +91,22 @@ func (r *run) followers(some []*issued) (fixed []string, follows bool) {
 	return fixed, follows
 }
 
-// shortLife is what is left of a credential below which it is replaced without waiting: the command needs some of it to change over.
+// replaceAt is when to replace a lease that cannot be extended: when two thirds of what it has left are over, for the command needs some of it to change
+// over. When little is left it is replaced at once, but where the role gives no more than a little, when two thirds of that are over, and a
+// second after it was issued at the soonest: what replaces it is as short-lived.
+func replaceAt(l providers.Lease, now time.Time) time.Time {
+	left := l.TTL(now)
+	if left > shortLife {
+		return now.Add(left * 2 / 3)
+	}
+	at := l.Issued.Add(max(l.Expires.Sub(l.Issued)*2/3, time.Second))
+	if l.Issued.IsZero() || at.Before(now) {
+		return now
+	}
+	return at
+}
+
+// shortLife is what is little.
 const shortLife = 15 * time.Second
 
 // killAt ends the command when what its variables hold has ended.

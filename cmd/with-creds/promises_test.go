@@ -387,6 +387,22 @@ func TestTheReceiptAccountsForTheRun(t *testing.T) {
 	}
 }
 
+// TestAShortLivedCredentialIsNotReplacedInALoop: what replaces it is as short-lived, and is kept for two thirds of its life all the same.
+func TestAShortLivedCredentialIsNotReplacedInALoop(t *testing.T) {
+	t.Parallel()
+	s := anyServer(t)
+	tr := newTrial(t, s.source(t, s.address, order{n: 1, files: true, life: shortLife}), nil, "sleep", "5")
+	began := time.Now()
+	if code := tr.run(); code != 0 {
+		t.Errorf("exit code %d; stderr:\n%s", code, tr.stderr)
+	}
+	most := int(time.Since(began) / (shortLife * 2 / 3))
+	if n := tr.receipt().Credentials[0].Replacements; n < 1 || n > most {
+		t.Errorf("replaced %d times in %v, want at least once and at most %d times; stderr:\n%s", n, time.Since(began), most, tr.stderr)
+	}
+	tr.endedClean()
+}
+
 func TestAReceiptOfARunThatFailedSaysWhy(t *testing.T) {
 	tr := newTrial(t, nil, []string{"-c", "postgres:app A=username"}, "true")
 	tr.cmd.Env = append(tr.cmd.Env, "PGHOST=127.0.0.1", "PGPORT=1")

@@ -1,0 +1,32 @@
+package step
+
+import (
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+func TestWhenACredentialThatCannotBeExtendedIsReplaced(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, c := range map[string]struct {
+		age, left time.Duration
+		want      time.Duration // from now
+	}{
+		"an hour, as issued":                        {0, time.Hour, 40 * time.Minute},
+		"an hour's last half":                       {30 * time.Minute, 30 * time.Minute, 20 * time.Minute},
+		"an hour's last seconds":                    {time.Hour - 10*time.Second, 10 * time.Second, 0},
+		"six seconds, as issued":                    {0, 6 * time.Second, 4 * time.Second},
+		"six seconds, half over":                    {3 * time.Second, 3 * time.Second, time.Second},
+		"six seconds, mostly over":                  {5 * time.Second, time.Second, 0},
+		"a second, not more often than once in one": {0, time.Second, time.Second},
+	} {
+		l := providers.Lease{ID: "x", Issued: now.Add(-c.age), Expires: now.Add(c.left)}
+		if got := replaceAt(l, now).Sub(now); got != c.want {
+			t.Errorf("%s: after %v, want %v", name, got, c.want)
+		}
+	}
+	if got := replaceAt(providers.Lease{ID: "x", Expires: now.Add(6 * time.Second)}, now); !got.Equal(now) {
+		t.Errorf("one of unknown age: at %v, want at once", got)
+	}
+}
