@@ -303,6 +303,52 @@ func TestGuardThatIsToldDoneDoesNothing(t *testing.T) {
 	}
 }
 
+func TestAGuardThatTookOverWhenAllWasGoneRemovesTheLostOnesJournal(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "journal")
+	g, err := Start(Options{Run: "r", Journal: journal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := providers.Lease{Session: "diary-1", Provider: "diary", ID: "a"}
+	g.Session("diary-1", handoff("unused"), nil)
+	g.Lease(l)
+	g.Gone(l)
+	g.Closed("diary-1")
+	if !g.Flush(30 * time.Second) {
+		t.Fatal("not acknowledged")
+	}
+	lost := g.process
+	lost.Kill()
+	next := lost
+	gone(t, "the lost guard", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		next = g.process
+		return next != lost
+	})
+	g.Done()
+	next.Wait()
+	if all, _ := os.ReadDir(journal); len(all) != 0 {
+		t.Errorf("journals: %v", all)
+	}
+}
+
+func TestAGuardThatGivesUpSaysWhyInItsJournal(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "journal")
+	g, err := Start(Options{Run: "r", Journal: journal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Session("nobody-1", providers.Handoff{Provider: "nobody", Data: []byte("null")}, nil)
+	g.Lease(providers.Lease{Session: "nobody-1", Provider: "nobody", ID: "a"})
+	g.Leave()
+	g.process.Wait()
+	text, err := os.ReadFile(filepath.Join(journal, "r"+journalSuffix))
+	if err != nil || !bytes.Contains(text, []byte(`"failed":"guard: no provider \"nobody\""`)) {
+		t.Errorf("the journal: %s, %v", text, err)
+	}
+}
+
 func TestAStoppedGuardDoesNotHoldUpTheRun(t *testing.T) {
 	g, err := Start(Options{Run: "r"})
 	if err != nil {

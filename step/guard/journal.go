@@ -52,8 +52,9 @@ type entry struct {
 	Own     *providers.Lease `json:"own,omitempty"`
 	Gone    string           `json:"gone,omitempty"`
 	Closed  string           `json:"closed,omitempty"`
-	Dir     string           `json:"dir,omitempty"`  // of private files
-	File    string           `json:"file,omitempty"` // a private file elsewhere
+	Dir     string           `json:"dir,omitempty"`    // of private files
+	File    string           `json:"file,omitempty"`   // a private file elsewhere
+	Failed  string           `json:"failed,omitempty"` // why the guard gave up
 }
 
 const (
@@ -137,13 +138,16 @@ func (j *journal) flush() {
 	}
 }
 
-// remove takes the file away: nothing is left to sweep.
+// remove takes the file away: nothing is left to sweep. There may be one that this guard has not opened: it took over from a lost one when there was nothing
+// more to write.
 func (j *journal) remove() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file != nil {
+	if j.path != "" {
 		os.Remove(j.path)
-		j.file.Close()
-		j.file, j.path = nil, ""
 	}
+	if j.file != nil {
+		j.file.Close()
+	}
+	j.file, j.path = nil, ""
 }

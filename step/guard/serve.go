@@ -18,17 +18,19 @@ import (
 
 // Serve is the guard's whole life: it listens on the socket (descriptor 3 of the process) until the run says that it is done or
 // is gone, and in the latter case ends all that the run held. It returns when nothing is left, or when what is left has expired;
-// the journal stays behind only in the case of an error.
+// the journal stays behind only in the case of an error, and says which.
 func Serve(socket *os.File, registry map[string]providers.Provider) error {
 	ignoreSignals()
 	s, j, err := listen(socket)
 	if err == nil && !s.done {
 		err = s.takeOver(registry, j)
 	}
-	if err == nil {
-		j.remove()
+	if err != nil {
+		j.write(entry{Failed: err.Error()})
+		return err
 	}
-	return err
+	j.remove()
+	return nil
 }
 
 // listen takes the run's messages into account until it says that it is done or is gone.
@@ -142,7 +144,7 @@ func (s *state) endSession(book *lease.Book, session *lease.Session) error {
 
 // longest is how long revoking is worth trying: until the last lease has expired by itself. One whose end is not known is given an hour.
 func (s *state) longest(session string) time.Duration {
-	const unknown, margin = time.Hour, 10 * time.Second
+	const unknown, margin = time.Hour, time.Minute // a machine that is busy needs some
 	longest := margin
 	if s.pending[session] > 0 && s.sessions[session].Own == nil {
 		longest = unknown // nothing but the lease itself ends what such a request has created
