@@ -142,8 +142,8 @@ func (c *chaos) kill(d death) bool {
 	left := tr.stillLeft(cleanUpLimit)
 	took := time.Since(killed)
 	if len(left) > 0 {
-		c.t.Errorf("%s, %s, %v after the start; left after %v:\n  %s\nspecs %q\nstderr:\n%s",
-			d.way.name, stage, d.after, cleanUpLimit, strings.Join(left, "\n  "), tr.source.specs, tr.stderr)
+		c.t.Errorf("%s, %s, %v after the start; left after %v:\n  %s\nspecs %q\njournal:\n%s\nstderr:\n%s",
+			d.way.name, stage, d.after, cleanUpLimit, strings.Join(left, "\n  "), tr.source.specs, tr.journal(), tr.stderr)
 	}
 
 	c.mu.Lock()
@@ -169,6 +169,16 @@ func (c *chaos) kill(d death) bool {
 }
 
 const ended = "ended"
+
+// journal is what the run's journal holds, if there is one.
+func (tr *trial) journal() string {
+	var all strings.Builder
+	for _, path := range journals(tr.path("home")) {
+		text, _ := os.ReadFile(path) // one that is gone by now holds nothing
+		all.Write(text)
+	}
+	return all.String()
+}
 
 // unknownLogins counts the logins that nobody knows, and sees that nothing hangs on them.
 func (c *chaos) unknownLogins() {
