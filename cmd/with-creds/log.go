@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/with-creds/with-creds/step"
+	"github.com/with-creds/with-creds/step/child"
 )
 
 // newLog says with-creds' own words on stderr, which is where a person looks; stdout belongs to the command. Each is one line.
@@ -15,7 +17,7 @@ func newLog(stderr io.Writer, s settings) step.Log {
 	line := func(level slog.Level) func(string, ...any) {
 		return func(format string, args ...any) {
 			text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
-			fmt.Fprintf(stderr, "with-creds: %s\n", text)
+			fmt.Fprintf(stderr, "with-creds: %s%s", text, lineEnd(stderr))
 		}
 	}
 	if s.LogFormat == "json" {
@@ -34,4 +36,12 @@ func newLog(stderr io.Writer, s settings) step.Log {
 		log.Debug = line(slog.LevelDebug)
 	}
 	return log
+}
+
+// lineEnd is "\n", but on a terminal that is in raw mode while the command has its keyboard.
+func lineEnd(w io.Writer) string {
+	if f, ok := w.(*os.File); ok {
+		return child.LineEnd(f)
+	}
+	return "\n"
 }

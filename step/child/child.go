@@ -47,7 +47,8 @@ type Options struct {
 
 	// Mask returns a filter that writes to dst. It is called once for each stream that is copied: once for stdout and
 	// once for stderr, or once for both where the two are the same file, pipe or terminal (the order between them is
-	// kept then). Close is called after the last byte. Nil: the streams are passed as they are and nothing is copied.
+	// kept then). Close is called after the last byte. On a terminal, a method Release() error, where there is one, is called after the echo
+	// of a key: it passes on what the filter holds back. Nil: the streams are passed as they are and nothing is copied.
 	Mask func(dst io.Writer) io.WriteCloser
 
 	// Grace is the time from the first termination signal to SIGKILL, and from the command's end to the SIGKILL of what

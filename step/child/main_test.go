@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/with-creds/with-creds/step/mask"
 )
 
 // The test binary plays with-creds' own part in a process of its own: "wrap [options] -- CMD…" is a run without
@@ -102,7 +104,14 @@ func wrapper(args []string) int {
 	signal.Notify(signals, Signals()...)
 	o := Options{
 		Argv: args[1:], Env: os.Environ(), Dir: w.Dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Grace: w.Grace,
-		Warnf: func(format string, args ...any) { fmt.Fprintf(os.Stderr, "warning: "+format+"\n", args...) },
+		Warnf: func(format string, args ...any) {
+			fmt.Fprintf(os.Stderr, "warning: "+format+LineEnd(os.Stderr), args...)
+		},
+	}
+	if len(w.Secrets) > 0 {
+		m := mask.New(mask.Options{})
+		m.Add(w.Secrets...)
+		o.Mask = func(dst io.Writer) io.WriteCloser { return m.Stream(dst) }
 	}
 	if w.Mask != "" {
 		o.Mask = func(dst io.Writer) io.WriteCloser { return &replacer{dst: dst, old: []byte(w.Mask)} }
@@ -130,7 +139,8 @@ func wrapper(args []string) int {
 
 type wrapping struct {
 	Grace     time.Duration
-	Mask      string // replaced by "***" in the output; empty: not copied
+	Mask      string   // replaced by "***" in the output; empty: not copied
+	Secrets   []string // masked as with-creds masks them
 	Dir       string
 	Pid       string // a file for the command's number
 	Report    string // a file for the Result

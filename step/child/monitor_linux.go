@@ -110,7 +110,7 @@ func (m *monitor) start(o order, fds [3]int, tty int) (pid int, err error) {
 	go m.receive()
 	o.Do = toStart
 	m.tell(o)
-	e, ok := m.answer(func(e event) bool { return e.Pid > 0 || e.Errno != 0 || e.Failed != "" }, 10*time.Second)
+	e, ok := m.answer(func(e event) bool { return e.Pid > 0 || e.Errno != 0 || e.Failed != "" }, time.Minute)
 	switch {
 	case !ok:
 		return 0, fmt.Errorf("the terminal's monitor did not answer")
@@ -167,18 +167,18 @@ func (m *monitor) next() <-chan event {
 // to their new parent a moment later.
 func (m *monitor) lost() {
 	m.gone = true
-	for limit := time.Now().Add(time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+	_ = unix.Kill(m.pid, unix.SIGKILL)
+	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
 		if now, err := peek(m.pid); err != nil || now.ended() {
 			return
 		}
 	}
-	_ = unix.Kill(m.pid, unix.SIGKILL)
 }
 
 // front makes the command's group the pty's foreground group, or takes that from it. It is so on return.
 func (m *monitor) front(on bool) {
 	m.tell(order{Do: toFront, Front: on})
-	m.answer(func(e event) bool { return e.Fronted }, time.Second)
+	m.answer(func(e event) bool { return e.Fronted }, 10*time.Second)
 }
 
 func (m *monitor) keep(modes, raw *unix.Termios) {

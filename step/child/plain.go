@@ -62,6 +62,9 @@ func cause(err error) error {
 	return err
 }
 
+// LineEnd is what ends a line that this process itself writes to f now. No terminal is put into raw mode here.
+func LineEnd(*os.File) string { return "\n" }
+
 // Process identifies the command for another process that may have to end it. The start time is not known here: 0.
 func (c *Child) Process() (pid, pgid int, startTime uint64) {
 	return c.cmd.Process.Pid, group(c.cmd.Process.Pid), 0

@@ -19,6 +19,7 @@ type pty struct {
 	start         unix.Termios // the slave's modes before the command
 	shared        bool         // others write to the real terminal while the command has its keyboard
 	sinks         []*sink      // what writes to the real terminal
+	keys          keys
 	pump          *pump
 }
 
@@ -85,7 +86,7 @@ func (p *pty) attach(fd int, modes *unix.Termios) {
 	p.lineEnds(p.shared)
 	p.monitor.front(true)
 	if p.pump == nil {
-		p.pump = &pump{from: fd, to: p.master}
+		p.pump = &pump{from: fd, to: p.master, keys: &p.keys}
 	}
 	p.pump.start()
 }
@@ -147,6 +148,7 @@ type pump struct {
 	wake     int
 	done     chan struct{} // nil when it is not running
 	held     []byte        // read and not yet delivered
+	keys     *keys
 }
 
 func (p *pump) start() {
@@ -197,6 +199,7 @@ func (p *pump) run(done chan struct{}) {
 				return
 			}
 			p.held = buf[:n]
+			p.keys.press(p.held) // before the echo can be there
 		}
 		n, err := unix.Write(p.to, p.held)
 		if n > 0 {

@@ -225,7 +225,7 @@ func (c *Child) copyPty(made *pty, i int, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	s.tty = true
+	s.tty, s.keys = true, &made.keys
 	s.sink.undo.Store(true)
 	made.sinks = append(made.sinks, s.sink)
 	c.streams = append(c.streams, s)

@@ -26,7 +26,8 @@ type stream struct {
 	name   string
 	sink   *sink
 	masked io.WriteCloser
-	tty    bool // src is a pseudo-terminal's master, which stays open after run
+	tty    bool  // src is a pseudo-terminal's master, which stays open after run
+	keys   *keys // what is typed there; nil: nobody does
 
 	wake int // an eventfd: there is something in asks
 	asks chan ask
@@ -90,7 +91,7 @@ func (s *stream) run() {
 		n, err := unix.Read(s.src, buf)
 		switch {
 		case n > 0:
-			if _, err := s.masked.Write(buf[:n]); err != nil {
+			if err := s.pass(buf[:n]); err != nil {
 				s.sink.fail(err)
 			}
 			if left >= 0 {
@@ -117,6 +118,17 @@ func (s *stream) run() {
 			return // which closes the pipe: the command gets SIGPIPE. A terminal is read on, as one that nobody looks at.
 		}
 	}
+}
+
+// pass gives what was read to the mask.
+func (s *stream) pass(p []byte) error {
+	_, err := s.masked.Write(p)
+	if err == nil && s.keys != nil && s.keys.echoed(p) {
+		if m, ok := s.masked.(releaser); ok {
+			err = m.Release()
+		}
+	}
+	return err
 }
 
 // wait waits until there is something to read or to answer, or until the sink's reader is gone.

@@ -153,6 +153,18 @@ func withoutTTOU(f func() error) error {
 	return f()
 }
 
+// LineEnd is what ends a line that this process itself writes to f now: "\r\n" on a terminal that is in raw mode for the command's sake.
+func LineEnd(f *os.File) string {
+	fd, err := descriptor(f)
+	if err != nil {
+		return "\n"
+	}
+	if modes, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil && modes.Oflag&unix.OPOST == 0 {
+		return "\r\n"
+	}
+	return "\n"
+}
+
 // raw is cfmakeraw(3).
 func raw(m unix.Termios) *unix.Termios {
 	m.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON

@@ -4,6 +4,7 @@ package child
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -340,6 +341,41 @@ func TestTheCommandOutlivesItsMonitor(t *testing.T) {
 	s.expect(prompt)
 	if !s.sane() {
 		t.Error("the terminal was not put back")
+	}
+}
+
+func TestWhatIsTypedIsSeenAtOnceAndASecretIsNot(t *testing.T) {
+	secret := rand.Text()
+	s := newScreen(t, wrapping{Secrets: []string{secret}})
+	s.send("w sh -c 'echo rea\"\"dy; exec cat'\n")
+	s.expect("ready\r\n")
+	// Each of these letters begins a form of the secret, or may.
+	for _, key := range secret[:5] {
+		s.send(string(key))
+		s.expect(string(key))
+	}
+	s.send("\x15\n") // deletes the line
+	s.expect("\r\n")
+	// Pasted, and printed by the command.
+	s.send(secret + "\n")
+	s.expect("***")
+	s.expect("***")
+	s.send("\x04")
+	s.expect(prompt)
+	if strings.Contains(s.all(), secret[5:]) {
+		t.Error("the secret was shown")
+	}
+}
+
+func TestOurOwnLinesBeginAtTheLeft(t *testing.T) {
+	s := newScreen(t, wrapping{Mask: "x"})
+	if LineEnd(s.file) != "\n" {
+		t.Error("on a terminal as it is")
+	}
+	s.send("w sh -c 'echo rea\"\"dy; read line'\n")
+	s.expect("ready\r\n")
+	if LineEnd(s.file) != "\r\n" {
+		t.Error("on a terminal in raw mode")
 	}
 }
 

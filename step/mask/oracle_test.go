@@ -161,6 +161,55 @@ func TestOnlyBytesThatMayBeginASecretAreHeld(t *testing.T) {
 	})
 }
 
+// What was released is shown as it was decided then; everything else is the oracle's.
+func TestWhatIsReleasedIsShownAndTheRestOfASecretIsMasked(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		forms := drawForms(t, "ab")
+		text := drawText(t, "abc", forms)
+		m := masker(forms...)
+		var out bytes.Buffer
+		s := m.Stream(&out)
+		secret := secretBytes(forms, text)
+		at := 0
+		for _, c := range append(drawCuts(t, text), len(text)) {
+			io.WriteString(s, text[at:c])
+			at = c
+			if !rapid.Bool().Draw(t, "release") {
+				continue
+			}
+			s.Release()
+			for i, found := range secretBytes(forms, text[:at]) {
+				if !found {
+					secret[i] = false // shown
+				}
+			}
+			if got, want := out.String(), render(text[:at], secret[:at], string(m.set.Load().marker)); got != want {
+				t.Fatalf("forms %q\ntext %q, of which %d released\ngot  %q\nwant %q", forms, text, at, got, want)
+			}
+		}
+		s.Close()
+		if got, want := out.String(), render(text, secret, string(m.set.Load().marker)); got != want {
+			t.Fatalf("forms %q\ntext %q\ngot  %q\nwant %q", forms, text, got, want)
+		}
+	})
+}
+
+func TestWhatWasReleasedIsNotMarkedAgainAfterAnAdd(t *testing.T) {
+	var out bytes.Buffer
+	m := masker("abcdef", "xabcdefYZ")
+	s := m.Stream(&out)
+	io.WriteString(s, "xabcdef")
+	s.Release()
+	io.WriteString(s, "Y")
+	s.Release()
+	m.add([]string{"another"}) // what is held is searched anew, abcdef is in it
+	io.WriteString(s, ".")
+	s.Close()
+	if got := out.String(); got != "x***Y." {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestMarkerNeverFormsASecret(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		alphabet := rapid.SampledFrom([]string{"a*", "ab*", "*[]<>masked"}).Draw(t, "alphabet")

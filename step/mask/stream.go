@@ -22,7 +22,7 @@ type Stream struct {
 	set    *set
 	state  uint32
 	held   tail   // the last bytes of the text, those that may be the beginning of a form: as many as state is long
-	done   int    // how many of held have been passed on already, as part of a marker
+	done   int    // how many of held have been passed on already, as part of a marker or by Release
 	spans  []span // what to mask and not passed on yet, counted from the first byte of held
 	marked bool   // what was passed on last was a marker
 	count  int    // markers put
@@ -83,6 +83,22 @@ func (s *Stream) Close() error {
 	return nil
 }
 
+// Release passes on what is held back, although it may still become a secret. If it does, the rest of that is masked.
+//
+// It is for the caller who knows that these bytes give nothing away: the echo of a key that a person has just pressed, which is in the way
+// when it appears one key late.
+func (s *Stream) Release() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.follow()
+	s.done = s.emit(nil, len(s.held.bytes()))
+	s.pass(s.out)
+	return s.err
+}
+
 // Masked is how many markers were put in place of secrets so far.
 func (s *Stream) Masked() int {
 	s.mu.Lock()
@@ -140,7 +156,7 @@ func (s *Stream) emit(p []byte, cut int) int {
 	n := 0
 	for ; n < len(s.spans) && s.spans[n].start <= cut; n++ {
 		clear(s.spans[n].start)
-		if !s.marked {
+		if !s.marked && s.spans[n].end > at { // else it was found again in what has been passed on, by follow
 			s.out = append(s.out, s.set.marker...)
 			s.marked = true
 			s.count++
