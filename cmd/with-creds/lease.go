@@ -171,12 +171,13 @@ func (w *world) renewLeases(o *operator, c *cli.Context) error {
 			failed = append(failed, fmt.Errorf("renewing %s: how long it was given last is not known: say --increment 1h", l.path))
 			continue
 		}
+		asked := time.Now()
 		got, err := l.session.Renew(o.ctx, l.lease, want)
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
-		if short := want - got.TTL(time.Now()); short > 2*time.Second {
+		if short := asked.Add(want).Sub(got.Expires); short > 2*time.Second {
 			o.log.Warn("%s: %s was asked for, and the server gave less: it is at, or near, its maximum TTL", l.path, want)
 		}
 		renewed = append(renewed, got)

@@ -32,7 +32,7 @@ type invocation struct{ *exec.Cmd }
 
 func operation(t testing.TB, home string, env map[string]string, args ...string) invocation {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	c := exec.CommandContext(ctx, product(t), args...)
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "VAULT_MAX_RETRIES=0"}
