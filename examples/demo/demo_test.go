@@ -175,6 +175,7 @@ var varying = []struct {
 	{regexp.MustCompile(`kill -9 \d+`), "kill -9 PID"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\b[0-9.]+m?s$`), "DURATION"},
+	{regexp.MustCompile(`TTL [0-9.ms]+;`), "TTL DURATION;"}, // what is left of it when it is told
 	{regexp.MustCompile(`\d+ ms later`), "DURATION later"},
 	{regexp.MustCompile(`"(run|version)": ".*"`), `"$1": …`},
 	{regexp.MustCompile(`"(took_ms|login|issue|start|command|revoke|requests|ttl)": \d+`), `"$1": N`},
