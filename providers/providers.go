@@ -91,6 +91,12 @@ type Connected interface {
 	Inherit(conns []*os.File)
 }
 
+// A Growing session's Handoff holds what it issued, for its server ends nothing but by what was issued itself. So another process is given it anew
+// after each Issue.
+type Growing interface {
+	HandoffGrows()
+}
+
 // ErrUnanswered is wrapped by errors of Issue after which the server may still carry the request out: the answer was lost.
 var ErrUnanswered = errors.New("unanswered")
 

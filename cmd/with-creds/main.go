@@ -131,6 +131,7 @@ func (w *world) app() *cli.App {
 			w.maskCommand(),
 			w.completionCommand(),
 			w.providerCommand(),
+			w.credentialCommand(),
 			w.versionCommand(),
 		},
 		OnUsageError:   usageError,

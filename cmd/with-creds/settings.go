@@ -48,6 +48,7 @@ type settings struct {
 // secretNames are settings of with-creds that have no flag because a flag is visible in ps. They are read by the providers.
 var secretNames = []string{
 	"WITH_CREDS_COMMAND_ENV", "WITH_CREDS_COMMAND_TIMEOUT",
+	"WITH_CREDS_GITHUB_APP_ID", "WITH_CREDS_GITHUB_PRIVATE_KEY", "WITH_CREDS_GITHUB_PRIVATE_KEY_FILE", "WITH_CREDS_GITHUB_TRANSIT_KEY",
 	"WITH_CREDS_MYSQL_URL", "WITH_CREDS_POSTGRES_URL",
 	"WITH_CREDS_VAULT_ROLE_ID", "WITH_CREDS_VAULT_ROLE_ID_FILE",
 	"WITH_CREDS_VAULT_SECRET_ID", "WITH_CREDS_VAULT_SECRET_ID_FILE",

@@ -4,6 +4,7 @@ package registry
 import (
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/providers/command"
+	"github.com/with-creds/with-creds/providers/github"
 	"github.com/with-creds/with-creds/providers/mysql"
 	"github.com/with-creds/with-creds/providers/postgres"
 	"github.com/with-creds/with-creds/providers/vault"
@@ -13,6 +14,7 @@ import (
 func All() map[string]providers.Provider {
 	return map[string]providers.Provider{
 		"command":  command.Provider{},
+		"github":   github.Provider{},
 		"mysql":    mysql.Provider{},
 		"postgres": postgres.Provider{},
 		"vault":    vault.Provider{},

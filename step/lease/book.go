@@ -113,6 +113,17 @@ func (b *Book) Hold(l providers.Lease) {
 	}
 }
 
+// Issued enters what a session issued; before it the session anew, where its handoff holds what it issued.
+func (b *Book) Issued(s *Session, l providers.Lease) {
+	if _, grows := s.Session.(providers.Growing); grows && b.rec != nil {
+		b.mu.Lock()
+		b.rec.Session(s.ID, s.Handoff(), s.Own()) // under the lock: of two that issue at once, the one that is told last has both
+		b.mu.Unlock()
+	}
+	l.Session = s.ID
+	b.Hold(l)
+}
+
 // has reports whether a lease is in the book, gone or not.
 func (b *Book) has(l providers.Lease) bool {
 	b.mu.Lock()
