@@ -20,7 +20,13 @@ type keys struct {
 func (k *keys) press(p []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.last = append(k.last, p...)
+	for _, c := range p {
+		if c < ' ' && c != '\t' && c != '\r' && c != '\n' {
+			k.last = append(k.last, '^') // ECHOCTL, termios(3)
+			c ^= 0x40
+		}
+		k.last = append(k.last, c)
+	}
 	k.last = k.last[max(0, len(k.last)-utf8.UTFMax):]
 }
 

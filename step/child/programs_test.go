@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // A pane is a terminal as tmux emulates it, so that what full-screen programs draw can be read.
@@ -20,7 +22,7 @@ type pane struct {
 	dir    string
 }
 
-func newPane(t *testing.T, w wrapping) *pane {
+func newPane(t *testing.T, w wrapping, rc ...string) *pane {
 	t.Helper()
 	needs(t, "tmux")
 	w.Grace = 5 * time.Second
@@ -33,7 +35,8 @@ func newPane(t *testing.T, w wrapping) *pane {
 	if err := os.WriteFile(p.dir+"/w", fmt.Appendf(nil, "#!/bin/sh\nexec %s role:wrap '%s' \"$@\"\n", self(t), options), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(p.dir+"/rc", []byte("PS1='% '\n"), 0o600); err != nil { // a shell between drops PS1 from the environment
+	rc = append(rc, "PS1='% '", "") // a shell between drops PS1 from the environment
+	if err := os.WriteFile(p.dir+"/rc", []byte(strings.Join(rc, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start := exec.Command("tmux", "-S", p.socket, "-f", "/dev/null", "new-session", "-d", "-x", "90", "-y", "20", "exec bash --rcfile "+p.dir+"/rc -i")
@@ -50,7 +53,14 @@ func newPane(t *testing.T, w wrapping) *pane {
 // keys types; names such as Enter, Escape and C-z are keys.
 func (p *pane) keys(keys ...string) {
 	p.t.Helper()
-	if out, err := exec.Command("tmux", append([]string{"-S", p.socket, "send-keys"}, keys...)...).CombinedOutput(); err != nil {
+	arguments := []string{"-S", p.socket, "send-keys"}
+	for _, k := range keys {
+		if text, ends := strings.CutSuffix(k, ";"); ends {
+			k = text + `\;` // else it ends tmux's own command
+		}
+		arguments = append(arguments, k)
+	}
+	if out, err := exec.Command("tmux", arguments...).CombinedOutput(); err != nil {
 		p.t.Fatalf("%v: %s", err, out)
 	}
 }
@@ -160,5 +170,63 @@ func TestFullScreenProgramsWork(t *testing.T) {
 			p.keys("exit", "Enter")
 			p.clear()
 		})
+	})
+}
+
+func TestPsqlWorks(t *testing.T) {
+	needs(t, "psql")
+	server := harness.Postgres(t)
+	p := newPane(t, wrapping{Secrets: []string{server.Password}},
+		"export PGPASSWORD="+server.Password, "export PGHOST="+server.Host, fmt.Sprintf("export PGPORT=%d", server.Port), "export PGUSER=postgres PAGER=less PSQL_HISTORY=/dev/null")
+	p.keys("w psql -At", "Enter")
+	p.shows("postgres=#")
+	p.keys("select 'answer: ' || 6*7+1", "BSpace", "3;", "Enter")
+	p.shows("answer: 45")
+	p.keys(`\! echo and $PGPASSWORD`, "Enter")
+	p.shows("and ***")
+	p.keys("select pg_sleep(600);", "Enter")
+	eventually(t, "the query", func() bool {
+		var n int
+		server.QueryRow("postgres", &n, "select count(*) from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'")
+		return n == 1
+	})
+	p.keys("C-c")
+	p.shows("ERROR:  canceling statement due to user request")
+	p.keys("C-z")
+	p.shows("%")
+	p.keys("fg", "Enter")
+	p.keys("select 'back';", "Enter")
+	p.shows("back")
+	p.keys("select generate_series(1, 300);", "Enter") // longer than the screen: in less
+	p.shows("15")
+	p.keys("G")
+	p.shows("300")
+	p.keys("q")
+	p.shows("postgres=#")
+	p.keys("\\q", "Enter")
+	p.clear()
+
+	// Asked for on the terminal, and not echoed.
+	p.keys("w env -u PGPASSWORD psql -Atc \"select 'let in'\"", "Enter")
+	p.shows("Password for user postgres:")
+	p.keys(server.Password, "Enter")
+	p.shows("let in")
+	if strings.Contains(p.screen(), server.Password) {
+		t.Error("the password is on the screen")
+	}
+}
+
+func TestColoursAreAsWithoutTheWrapper(t *testing.T) {
+	withAndWithoutMask(t, func(t *testing.T, mask string) {
+		s := newScreen(t, wrapping{Mask: mask})
+		for _, line := range []string{"ls --color=auto -d /tmp /bin", "echo needle in hay | grep --color=auto needle", "ls --color=auto -d /tmp | cat"} {
+			plain := s.command(line)
+			if got := s.command(strings.NewReplacer("ls ", "w ls ", "grep ", "w grep ").Replace(line)); got != plain {
+				t.Errorf("%s: %q, without %q", line, got, plain)
+			}
+			if strings.Contains(plain, "\x1b[") == strings.HasSuffix(line, "cat") {
+				t.Errorf("%s: %q", line, plain)
+			}
+		}
 	})
 }

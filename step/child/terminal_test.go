@@ -345,7 +345,7 @@ func TestTheCommandOutlivesItsMonitor(t *testing.T) {
 }
 
 func TestWhatIsTypedIsSeenAtOnceAndASecretIsNot(t *testing.T) {
-	secret := rand.Text()
+	secret := "Z" + rand.Text()
 	s := newScreen(t, wrapping{Secrets: []string{secret}})
 	s.send("w sh -c 'echo rea\"\"dy; exec cat'\n")
 	s.expect("ready\r\n")
@@ -356,6 +356,12 @@ func TestWhatIsTypedIsSeenAtOnceAndASecretIsNot(t *testing.T) {
 	}
 	s.send("\x15\n") // deletes the line
 	s.expect("\r\n")
+	s.send("\x1a")
+	s.expect("^Z")
+	s.expect("Stopped")
+	s.expect(prompt)
+	s.send("fg\n")
+	s.expect("exec cat'\r\n")
 	// Pasted, and printed by the command.
 	s.send(secret + "\n")
 	s.expect("***")
