@@ -60,7 +60,7 @@ func checkReadBack(t *testing.T, reader func(file string) (map[string]string, er
 		}
 		carried++
 	})
-	if !t.Failed() && carried < 10 {
+	if !t.Failed() && carried < 10 && !testing.Short() { // rapid makes a fifth of its attempts then
 		t.Errorf("only %d files were accepted: nothing is tested", carried)
 	}
 }
