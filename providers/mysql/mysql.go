@@ -22,7 +22,8 @@
 // server does not say whose it is.
 //
 // The administrator needs CREATE USER, the role WITH ADMIN OPTION, SELECT on mysql.*, PROCESS, CONNECTION ADMIN (CONNECTION_ADMIN on
-// MySQL), UPDATE on mysql.* on MariaDB, and EVENT on mysql.* for the leash. MariaDB from 10.4 on and MySQL from 8.0 on are served.
+// MySQL), UPDATE on mysql.* on MariaDB, and EVENT on mysql.* for the leash. MariaDB from 10.4 on and MySQL from 8.0 on are served; the
+// tests run against MariaDB, and one of them against any server that is given (it was against MySQL 9.7).
 // A pooler between with-creds and the server must pool by session.
 package mysql
 

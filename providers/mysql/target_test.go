@@ -1,0 +1,232 @@
+//go:build !windows
+
+package mysql
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+func from(env map[string]string) providers.Settings {
+	return providers.Settings{Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
+}
+
+func TestSettingsRankURLThenVariablesThenDefaults(t *testing.T) {
+	vars := map[string]string{"MYSQL_HOST": "var.example", "MYSQL_TCP_PORT": "3307", "MYSQL_USER": "varuser", "MYSQL_PWD": "varpw", "MYSQL_DATABASE": "vardb"}
+	with := func(pairs ...string) map[string]string {
+		env := maps.Clone(vars)
+		for i := 0; i < len(pairs); i += 2 {
+			env[pairs[i]] = pairs[i+1]
+		}
+		return env
+	}
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want string // user:password@server/database tls
+	}{
+		"variables":               {vars, "varuser:varpw@var.example:3307/vardb PREFERRED"},
+		"URL over variables":      {with(urlVariable, "mysql://u:p%40%3A%2F@url.example:1/db?ssl-mode=required"), "u:p@:/@url.example:1/db REQUIRED"},
+		"URL fills up":            {with(urlVariable, "mysql://url.example"), "varuser:varpw@url.example:3307/vardb PREFERRED"},
+		"defaults":                {map[string]string{"MYSQL_USER": "u"}, "u:@127.0.0.1:3306/ PREFERRED"},
+		"an IPv6 address":         {with(urlVariable, "mariadb://u:p@[::1]:3308/"), "u:p@[::1]:3308/vardb PREFERRED"},
+		"a socket":                {with("MYSQL_UNIX_PORT", "/run/my.sock"), "varuser:varpw@/run/my.sock/vardb DISABLED"},
+		"a socket in the URL":     {with(urlVariable, "mysql://u:p@/db?socket=/run/url.sock"), "u:p@/run/url.sock/db DISABLED"},
+		"a host over a socket":    {with("MYSQL_UNIX_PORT", "/run/my.sock", urlVariable, "mysql://u:p@url.example/db"), "u:p@url.example:3307/db PREFERRED"},
+		"empty counts as not set": {with(urlVariable, "", "MYSQL_UNIX_PORT", ""), "varuser:varpw@var.example:3307/vardb PREFERRED"},
+	} {
+		got, err := resolve(from(test.env))
+		if text := got.User + ":" + got.Password + "@" + got.server() + "/" + got.Database + " " + got.TLS; err != nil || text != test.want {
+			t.Errorf("%s: %s (%v), want %s", name, text, err, test.want)
+		}
+		if text := fmt.Sprintf("%v %+v %#v", got, got, got); len(got.Password) > 3 && strings.Contains(text, got.Password) {
+			t.Errorf("%s: a printed target holds the password", name)
+		}
+	}
+}
+
+func TestWrongSettingsAreSaidWithoutThePassword(t *testing.T) {
+	for text, says := range map[string]string{
+		"postgres://u:s3cret@h/d":                   "not a connection URI",
+		"mysql:u:s3cret@h":                          "not a connection URI",
+		"mysql://u:s3cret@h:s3cret/d":               "not a connection URI",
+		"mysql://u:s3%cret@h/d":                     "not a connection URI",
+		"mysql://u:s3cret@h/d#s3cret":               "write %23",
+		"mysql://u:s3cret@h:0/d":                    "not a number from 1",
+		"mysql://u:s3cret@h/d?sslmode=require":      "there are socket, ssl-mode",
+		"mysql://u:s3cret@h/d?ssl-mode=s3cret-like": "there are DISABLED, PREFERRED",
+		"mysql://u:s3cret@h/d?ssl-mode=VERIFY_CA":   "add ssl-ca=FILE",
+		"mysql://u:s3cret@h/d?ssl-ca=/nowhere":      "no such file",
+		"mysql://u:s3cret@/d?socket=relative":       "not an absolute path",
+		"mysql://h/d":                               "no administrator's name",
+	} {
+		_, err := Provider{}.Open(t.Context(), from(map[string]string{urlVariable: text}))
+		if !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), says) || strings.Contains(strings.ReplaceAll(err.Error(), "s3cret-like", ""), "s3cret") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestOverASocketTheCommandIsToldTheSocket(t *testing.T) {
+	s := openShop(t)
+	u := url.URL{Scheme: "mysql", User: url.UserPassword(s.User, s.Password), Path: "/shop", RawQuery: url.Values{"socket": {s.Socket}}.Encode()}
+	s.env[urlVariable] = u.String()
+	s.session = s.open(s.settings())
+	c, fields := s.issue("readonly")
+	if fields["host"] != "localhost" || fields["socket"] != s.Socket || fields["port"] != "" || !strings.Contains(fields["url"], "socket=") {
+		t.Errorf("host %q, socket %q, port %q", fields["host"], fields["socket"], fields["port"])
+	}
+	s.revoke(s.guard(s.session), c.Lease)
+}
+
+// An authority makes certificates for this test.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	path string // of its certificate
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, path: filepath.Join(t.TempDir(), "ca.pem")}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
+	var der []byte
+	der, a.key = a.sign(template, template, nil)
+	var err error
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	a.write(a.path, "CERTIFICATE", der)
+	return a
+}
+
+func (a *authority) sign(template, parent *x509.Certificate, by *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if by == nil {
+		by = key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, by)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return der, key
+}
+
+func (a *authority) write(path, kind string, der []byte) {
+	a.t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// server makes a certificate for a name in a directory that the server's account can read.
+func (a *authority) server(dir, name string) (cert, key string) {
+	a.t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if ip := net.ParseIP(name); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{name}
+	}
+	der, private := a.sign(template, a.cert, a.key)
+	text, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
+	a.write(cert, "CERTIFICATE", der)
+	a.write(key, "PRIVATE KEY", text)
+	for _, path := range []string{cert, key} {
+		if err := os.Chmod(path, 0o644); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return cert, key
+}
+
+func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	dir, err := os.MkdirTemp("", "wc-my-tls-") // not t.TempDir: the server's account cannot enter it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	serving := func(name string) *shop {
+		cert, key := ca.server(dir, name)
+		return openShop(t, harness.MariaDBSetting("ssl-cert", cert), harness.MariaDBSetting("ssl-key", key))
+	}
+	named, elsewhere, plain := serving("127.0.0.1"), serving("db.example"), openShop(t)
+	for _, test := range []struct {
+		name, query string
+		server      *shop
+		encrypted   bool
+		says        string // "": it is let in
+	}{
+		{"preferred", "", named, true, ""},
+		{"preferred, without TLS there", "", plain, false, ""},
+		{"disabled", "ssl-mode=DISABLED", named, false, ""},
+		{"required", "ssl-mode=REQUIRED", elsewhere, true, ""},
+		{"required, without TLS there", "ssl-mode=REQUIRED", plain, false, "TLS"},
+		{"an authority is given", "ssl-ca=" + url.QueryEscape(ca.path), elsewhere, true, ""},
+		{"another authority is given", "ssl-ca=" + url.QueryEscape(other.path), named, false, "unknown authority"},
+		{"identity", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + url.QueryEscape(ca.path), named, true, ""},
+		{"identity of another", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + url.QueryEscape(ca.path), elsewhere, false, "127.0.0.1"},
+	} {
+		test.server.env[urlVariable] = test.server.AdminURL("shop") + "?" + test.query
+		opened, err := Provider{}.Open(within(t, 60*time.Second), test.server.settings())
+		if test.says != "" {
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%s: %v, want %q", test.name, err, test.says)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		session := opened.(*Session)
+		var cipher string
+		if err := session.use(within(t, 60*time.Second), func(c *connection) error {
+			results, err := c.exec(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+			if err == nil {
+				cipher = results[0][0][1]
+			}
+			return err
+		}); err != nil || (cipher != "") != test.encrypted {
+			t.Errorf("%s: cipher %q (%v), want encryption: %t", test.name, cipher, err, test.encrypted)
+		}
+		// The guard has the files' content, wherever it is.
+		if text, _ := json.Marshal(session.target); strings.Contains(test.query, "ssl-ca") && !strings.Contains(string(text), "BEGIN CERTIFICATE") {
+			t.Errorf("%s: the handoff lacks the authority", test.name)
+		}
+		session.Close(t.Context())
+	}
+}
