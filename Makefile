@@ -14,7 +14,7 @@ FUZZTIME ?= 20s
 N ?= 1000
 
 # `./...` matches nothing under testdata, nor does any other pattern.
-TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/bench/*.go testdata/engines/*.go testdata/pipelines/*.go))))
+TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/bench/*.go testdata/engines/*.go testdata/engines/trial/*.go testdata/pipelines/*.go))))
 
 # lists PACKAGES PATTERN: fails where no test, benchmark or fuzz target is so called, for `go test -run` alone would call that a success.
 lists = go test -list '$(2)' $(1) | grep -E '^(Test|Benchmark|Fuzz)' >/dev/null || { echo 'make $@: nothing in $(1) is called $(2)' >&2; exit 1; }
@@ -42,6 +42,8 @@ test: servers ## everything, against real servers (the first time about ten minu
 	CGO_ENABLED=1 go test -race -short -vet=off -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 	@echo 'make test: everything'
 	WITH_CREDS_TEST_FULL=1 go test -vet=off -timeout $(TEST_TIMEOUT) ./... $(TESTDATA_PACKAGES)
+	@echo 'make test: engines by their own SDKs, in a module of their own'
+	cd testdata/engines/sdk && WITH_CREDS_TEST_FULL=1 go test -vet=off -timeout $(TEST_TIMEOUT) .
 
 .PHONY: servers
 servers: ## install or build the servers that the tests start
@@ -61,6 +63,8 @@ lint: ## formatting, golangci-lint, vet for each system, modules tidy, shell scr
 	@echo 'make lint: go mod tidy, go mod verify'
 	@go mod tidy -diff
 	@go mod verify
+	@echo 'make lint: testdata/engines/sdk, a module of its own'
+	@linter=$$(testdata/tools/golangci-lint/build); cd testdata/engines/sdk && "$$linter" run --allow-serial-runners ./... && go mod tidy -diff
 	@echo 'make lint: shellcheck'
 	@git grep -lE '^#!.*(bash|/sh)' -- ':!*.md' ':!*.go' | xargs shellcheck
 

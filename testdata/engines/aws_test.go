@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/engines/trial"
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
@@ -22,12 +23,12 @@ const whoami = `"$PYTHON" -c '
 import boto3
 print(boto3.client("sts").get_caller_identity()["Arn"])'`
 
-func withAWS(t *testing.T) (*world, *harness.MotoServer) {
+func withAWS(t *testing.T) (*trial.World, *harness.MotoServer) {
 	t.Helper()
-	w := newWorld(t)
+	w := trial.New(t)
 	moto := harness.Moto(t)
-	w.mount("aws")
-	w.vault.Write("aws/config/root", map[string]any{
+	w.Mount("aws")
+	w.Vault.Write("aws/config/root", map[string]any{
 		"access_key": "AKIAVAULT", "secret_key": "stand-in", "region": "us-east-1", "iam_endpoint": moto.URL, "sts_endpoint": moto.URL,
 	})
 	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`
@@ -37,9 +38,9 @@ func withAWS(t *testing.T) (*world, *harness.MotoServer) {
 		"federated": {"credential_type": "federation_token", "policy_document": policy},
 		"session":   {"credential_type": "session_token"},
 	} {
-		w.vault.Write("aws/roles/"+name, role)
+		w.Vault.Write("aws/roles/"+name, role)
 	}
-	w.env = []string{
+	w.Env = []string{
 		"PYTHON=" + moto.Python, "AWS_ENDPOINT_URL=" + moto.URL, "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent",
 		"AWS_SESSION_TOKEN=of-another", // which these keys must not be used with
@@ -63,10 +64,10 @@ print(" ".join(u["UserName"] for u in boto3.client("iam").list_users()["Users"])
 
 func TestAWSUser(t *testing.T) {
 	w, moto := withAWS(t)
-	r := w.run("vault:aws/creds/user?region=us-east-1 as=aws", whoami+`; echo "region $AWS_REGION"; echo "key $AWS_SECRET_ACCESS_KEY"`).
-		succeeded(providers.Proven).says("region us-east-1", "key ***")
-	if !strings.Contains(r.stdout, ":user/vault-") {
-		t.Errorf("the command was not Vault's user:\n%s", r.stdout)
+	r := w.Run("vault:aws/creds/user?region=us-east-1 as=aws", whoami+`; echo "region $AWS_REGION"; echo "key $AWS_SECRET_ACCESS_KEY"`).
+		Succeeded(providers.Proven).Says("region us-east-1", "key ***")
+	if !strings.Contains(r.Stdout, ":user/vault-") {
+		t.Errorf("the command was not Vault's user:\n%s", r.Stdout)
 	}
 	if left := awsUsers(t, moto); left != "" {
 		t.Errorf("left: %s", left)
@@ -77,10 +78,10 @@ func TestAWSTemporaryCredentials(t *testing.T) {
 	w, _ := withAWS(t)
 	for role, want := range map[string]string{"deploy": ":assumed-role/deploy/", "federated": "arn:aws:", "session": "arn:aws:"} {
 		for _, preset := range []string{"aws", "aws-endpoint"} {
-			r := w.run("vault:aws/sts/"+role+"?ttl=15m&region=us-east-1 as="+preset, whoami+`; echo "secret ${AWS_SECRET_ACCESS_KEY}${AWS_CONTAINER_AUTHORIZATION_TOKEN-}"`).
-				succeeded(providers.Expires).says("secret ***")
-			if !strings.Contains(r.stdout, want) {
-				t.Errorf("%s as=%s: the command was another:\n%s", role, preset, r.stdout)
+			r := w.Run("vault:aws/sts/"+role+"?ttl=15m&region=us-east-1 as="+preset, whoami+`; echo "secret ${AWS_SECRET_ACCESS_KEY}${AWS_CONTAINER_AUTHORIZATION_TOKEN-}"`).
+				Succeeded(providers.Expires).Says("secret ***")
+			if !strings.Contains(r.Stdout, want) {
+				t.Errorf("%s as=%s: the command was another:\n%s", role, preset, r.Stdout)
 			}
 		}
 	}
@@ -88,10 +89,10 @@ func TestAWSTemporaryCredentials(t *testing.T) {
 
 func TestAWSEndpointIsAskedAgainWhenTheCredentialIsReplaced(t *testing.T) {
 	w, moto := withAWS(t)
-	w.vault.Write("aws/config/lease", map[string]any{"lease": "6s", "lease_max": "9s"})
-	w.flags = []string{"--leash", "6s"}
+	w.Vault.Write("aws/config/lease", map[string]any{"lease": "6s", "lease_max": "9s"})
+	w.Flags = []string{"--leash", "6s"}
 	// One client, as a long-running program has it, until its keys have changed twice.
-	w.run("vault:aws/creds/user?region=us-east-1 as=aws-endpoint", `"$PYTHON" -c '
+	w.Run("vault:aws/creds/user?region=us-east-1 as=aws-endpoint", `"$PYTHON" -c '
 import boto3, time, urllib.request, os
 sts, seen, end = boto3.client("sts"), [], time.time() + 60
 while len(seen) < 3 and time.time() < end:
@@ -103,7 +104,7 @@ try:
     urllib.request.urlopen(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
 except urllib.error.HTTPError as e:
     print("without the token", e.code)
-'`).succeeded(providers.Proven).says("users 3", "without the token 401")
+'`).Succeeded(providers.Proven).Says("users 3", "without the token 401")
 	if left := awsUsers(t, moto); left != "" {
 		t.Errorf("left: %s", left)
 	}
@@ -126,16 +127,16 @@ func TestANewAWSUserIsWaitedForUntilSTSKnowsIt(t *testing.T) {
 		behind.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(slow.Close)
-	w.env = append(w.env, "AWS_ENDPOINT_URL_STS="+slow.URL)
+	w.Env = append(w.Env, "AWS_ENDPOINT_URL_STS="+slow.URL)
 	refusals.Store(3)
-	r := w.run("vault:aws/creds/user?region=us-east-1 as=aws", whoami).succeeded(providers.Proven)
-	if !strings.Contains(r.stdout, ":user/vault-") || !strings.Contains(r.stderr, "waiting until it is usable") {
-		t.Errorf("%s%s", r.stdout, r.stderr)
+	r := w.Run("vault:aws/creds/user?region=us-east-1 as=aws", whoami).Succeeded(providers.Proven)
+	if !strings.Contains(r.Stdout, ":user/vault-") || !strings.Contains(r.Stderr, "waiting until it is usable") {
+		t.Errorf("%s%s", r.Stdout, r.Stderr)
 	}
 	refusals.Store(1 << 20)
-	w.flags = []string{"--ready-timeout", "1s"}
-	if r := w.run("vault:aws/creds/user?region=us-east-1 as=aws", "echo started"); r.code != 125 || r.stdout != "" || !strings.Contains(r.stderr, "InvalidClientTokenId") {
-		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	w.Flags = []string{"--ready-timeout", "1s"}
+	if r := w.Run("vault:aws/creds/user?region=us-east-1 as=aws", "echo started"); r.Code != 125 || r.Stdout != "" || !strings.Contains(r.Stderr, "InvalidClientTokenId") {
+		t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	if left := awsUsers(t, moto); left != "" {
 		t.Errorf("left: %s", left)

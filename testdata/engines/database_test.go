@@ -10,25 +10,26 @@ import (
 	"testing"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/engines/trial"
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
-func withPostgres(t *testing.T) (*world, *harness.PostgresServer) {
+func withPostgres(t *testing.T) (*trial.World, *harness.PostgresServer) {
 	t.Helper()
-	w := newWorld(t)
+	w := trial.New(t)
 	pg := harness.Postgres(t)
-	w.vault.EnablePostgres(pg)
-	w.env = []string{"PGHOST=" + pg.Host, "PGPORT=" + strconv.Itoa(pg.Port), "PGDATABASE=app", "PGSSLMODE=disable"}
+	w.Vault.EnablePostgres(pg)
+	w.Env = []string{"PGHOST=" + pg.Host, "PGPORT=" + strconv.Itoa(pg.Port), "PGDATABASE=app", "PGSSLMODE=disable"}
 	return w, pg
 }
 
 func TestPostgreSQLDynamicRole(t *testing.T) {
 	w, pg := withPostgres(t)
-	w.run("vault:database/creds/readonly as=postgres", `
+	w.Run("vault:database/creds/readonly as=postgres", `
 		psql -XAtc 'select count(*) from items'
 		pg_dump -t items --data-only >dump.sql && grep -c '^[0-9]' dump.sql
 		psql -XAtc 'create table t ()' 2>/dev/null || echo refused`).
-		succeeded(providers.Proven).says("100", "refused")
+		Succeeded(providers.Proven).Says("100", "refused")
 	if left := pg.Roles("v-"); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
@@ -36,13 +37,13 @@ func TestPostgreSQLDynamicRole(t *testing.T) {
 
 func TestPostgreSQLServiceAndPasswordFiles(t *testing.T) {
 	w, pg := withPostgres(t)
-	w.run("vault:database/creds/readonly as=postgres-files", `
+	w.Run("vault:database/creds/readonly as=postgres-files", `
 		test -z "${PGPASSWORD-}${PGUSER-}"
 		psql -XAtc 'select count(*) from items'
 		user=$(sed -n s/^user=//p "$PGSERVICEFILE")
 		env -u PGSERVICE -u PGSERVICEFILE PGUSER=$user psql -XAtc "select 'by the password file'"
 		stat -c %a "$PGPASSFILE" "$PGSERVICEFILE"`).
-		succeeded(providers.Proven).says("100", "by the password file", "600")
+		Succeeded(providers.Proven).Says("100", "by the password file", "600")
 	if left := pg.Roles("v-"); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
@@ -51,9 +52,9 @@ func TestPostgreSQLServiceAndPasswordFiles(t *testing.T) {
 func TestPostgreSQLStaticRoleIsFetchedAgainWhenItsPasswordRotates(t *testing.T) {
 	w, pg := withPostgres(t)
 	pg.Exec("app", "CREATE ROLE app_static LOGIN; GRANT SELECT ON items TO app_static")
-	w.vault.Write("database/static-roles/app", map[string]any{"db_name": "postgresql", "username": "app_static", "rotation_period": "8s"})
+	w.Vault.Write("database/static-roles/app", map[string]any{"db_name": "postgresql", "username": "app_static", "rotation_period": "8s"})
 	// A minute at most: until the password has changed twice and each new one was good for a login.
-	w.run("vault:database/static-creds/app as=postgres-files", `
+	w.Run("vault:database/static-creds/app as=postgres-files", `
 		seen=; changes=0; end=$(($(date +%s) + 60))
 		while [ $changes -lt 3 ] && [ "$(date +%s)" -lt $end ]; do
 			now=$(cksum <"$PGPASSFILE")
@@ -61,69 +62,69 @@ func TestPostgreSQLStaticRoleIsFetchedAgainWhenItsPasswordRotates(t *testing.T) 
 			sleep 0.1
 		done
 		echo "changes $changes"`).
-		succeeded(providers.Expires).says("changes 3")
+		Succeeded(providers.Expires).Says("changes 3")
 }
 
 func TestMariaDB(t *testing.T) {
-	has(t, "mariadb-dump", "mariadb-client")
-	w := newWorld(t)
+	trial.Has(t, "mariadb-dump", "mariadb-client")
+	w := trial.New(t)
 	db := harness.MariaDB(t)
 	db.Exec("CREATE DATABASE shop; CREATE TABLE shop.items (id INT PRIMARY KEY); INSERT INTO shop.items VALUES (1), (2), (3)")
-	w.mount("database")
-	w.vault.Write("database/config/mariadb", map[string]any{
+	w.Mount("database")
+	w.Vault.Write("database/config/mariadb", map[string]any{
 		"plugin_name": "mysql-database-plugin", "allowed_roles": "*", "username": db.User, "password": db.Password,
 		"connection_url": "{{username}}:{{password}}@tcp(" + net.JoinHostPort(db.Host, strconv.Itoa(db.Port)) + ")/",
 	})
-	w.vault.DatabaseRole("dump", "mariadb", "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'; GRANT SELECT, LOCK TABLES ON shop.* TO '{{name}}'@'%';", "1h", "24h")
-	w.env = []string{"AT=--protocol=tcp --host=" + db.Host + " --port=" + strconv.Itoa(db.Port)}
-	w.run("vault:database/creds/dump as=mysql", `
+	w.Vault.DatabaseRole("dump", "mariadb", "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'; GRANT SELECT, LOCK TABLES ON shop.* TO '{{name}}'@'%';", "1h", "24h")
+	w.Env = []string{"AT=--protocol=tcp --host=" + db.Host + " --port=" + strconv.Itoa(db.Port)}
+	w.Run("vault:database/creds/dump as=mysql", `
 		mariadb $AT --user="$MYSQL_USER" -Ne 'select count(*) from shop.items'
 		unset MYSQL_PWD MYSQL_USER
 		mariadb-dump --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT shop items | grep -c 'INSERT INTO'
 		mariadb --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT -Ne 'drop table shop.items' 2>/dev/null || echo refused`).
-		succeeded(providers.Proven).says("3", "1", "refused")
+		Succeeded(providers.Proven).Says("3", "1", "refused")
 	if left := db.Users("v-"); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
 }
 
 func TestRedis(t *testing.T) {
-	w := newWorld(t)
+	w := trial.New(t)
 	redis := harness.Redis(t)
 	redis.Do("SET", "shop:stock", "7")
-	w.mount("database")
-	w.vault.Write("database/config/redis", map[string]any{
+	w.Mount("database")
+	w.Vault.Write("database/config/redis", map[string]any{
 		"plugin_name": "redis-database-plugin", "allowed_roles": "*", "host": redis.Host, "port": redis.Port, "username": "default", "password": redis.Password,
 	})
-	w.vault.DatabaseRole("reader", "redis", `["~shop:*", "+get", "+ping", "+acl|whoami"]`, "1h", "24h")
+	w.Vault.DatabaseRole("reader", "redis", `["~shop:*", "+get", "+ping", "+acl|whoami"]`, "1h", "24h")
 	address := fmt.Sprintf("%s:%d", redis.Host, redis.Port)
-	w.env = []string{"AT=-h " + redis.Host + " -p " + strconv.Itoa(redis.Port)}
-	w.run("vault:database/creds/reader?host="+address+" as=redis", `
+	w.Env = []string{"AT=-h " + redis.Host + " -p " + strconv.Itoa(redis.Port)}
+	w.Run("vault:database/creds/reader?host="+address+" as=redis", `
 		redis-cli $AT --user "$REDIS_USERNAME" GET shop:stock
 		env -u REDISCLI_AUTH redis-cli -u "$REDIS_URL" --no-auth-warning ACL WHOAMI | grep -c -i reader
 		redis-cli $AT --user "$REDIS_USERNAME" SET shop:stock 0 | grep -c NOPERM`).
-		succeeded(providers.Proven).says("7", "1")
+		Succeeded(providers.Proven).Says("7", "1")
 	if left := redis.Users(); len(left) > 0 {
 		t.Errorf("left: %q", strings.Join(left, " "))
 	}
 }
 
 func TestCassandra(t *testing.T) {
-	w := newWorld(t)
+	w := trial.New(t)
 	cassandra := harness.Cassandra(t)
 	cassandra.Exec(`CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1};
 		CREATE TABLE shop.items (id int PRIMARY KEY, name text); INSERT INTO shop.items (id, name) VALUES (1, 'a lamp')`)
-	w.mount("database")
-	w.vault.Write("database/config/cassandra", map[string]any{
+	w.Mount("database")
+	w.Vault.Write("database/config/cassandra", map[string]any{
 		"plugin_name": "cassandra-database-plugin", "allowed_roles": "*", "hosts": cassandra.Host, "port": cassandra.Port,
 		"username": cassandra.User, "password": cassandra.Password, "protocol_version": 4, "connect_timeout": "60s",
 	})
-	w.vault.DatabaseRole("reader", "cassandra", `CREATE USER '{{username}}' WITH PASSWORD '{{password}}' NOSUPERUSER; GRANT SELECT ON KEYSPACE shop TO '{{username}}';`, "1h", "24h")
-	w.env = []string{"CQLSH=" + cassandra.CQLSH, "AT=" + cassandra.Host + " " + strconv.Itoa(cassandra.Port)}
-	w.run("vault:database/creds/reader as=cassandra", `
+	w.Vault.DatabaseRole("reader", "cassandra", `CREATE USER '{{username}}' WITH PASSWORD '{{password}}' NOSUPERUSER; GRANT SELECT ON KEYSPACE shop TO '{{username}}';`, "1h", "24h")
+	w.Env = []string{"CQLSH=" + cassandra.CQLSH, "AT=" + cassandra.Host + " " + strconv.Itoa(cassandra.Port)}
+	w.Run("vault:database/creds/reader as=cassandra", `
 		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e 'select name from shop.items'
 		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e "insert into shop.items (id, name) values (2, 'b')" 2>&1 | grep -o -m 1 Unauthorized`).
-		succeeded(providers.Proven).says("a lamp", "Unauthorized")
+		Succeeded(providers.Proven).Says("a lamp", "Unauthorized")
 	if roles := cassandra.Exec("LIST ROLES"); strings.Contains(roles, "reader") {
 		t.Errorf("left:\n%s", roles)
 	}

@@ -13,22 +13,24 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/with-creds/with-creds/testdata/engines/trial"
 )
 
 func TestKeyValueStores(t *testing.T) {
-	w := newWorld(t)
-	w.vault.Mount("kv", "kv-v2")
-	w.vault.Mount("old", "kv")
+	w := trial.New(t)
+	w.Vault.Mount("kv", "kv-v2")
+	w.Vault.Mount("old", "kv")
 	token := rand.Text()
-	eventually(t, "the store is ready", func() bool {
-		status, _ := w.vault.Raw(w.vault.RootToken, "PUT", "kv/data/app", fmt.Sprintf(`{"data":{"token":%q}}`, token))
+	trial.Eventually(t, "the store is ready", func() bool {
+		status, _ := w.Vault.Raw(w.Vault.RootToken, "PUT", "kv/data/app", fmt.Sprintf(`{"data":{"token":%q}}`, token))
 		return status == 200
 	})
-	w.vault.Write("old/app", map[string]any{"token": token})
+	w.Vault.Write("old/app", map[string]any{"token": token})
 	for _, spec := range []string{"vault:kv/data/app API_TOKEN=token", "vault:old/app API_TOKEN=token"} {
-		r := w.run(spec, `echo "token $API_TOKEN"; printf %s "$API_TOKEN" | wc -c`).
-			succeeded("").says("token ***", strconv.Itoa(len(token))).hides(token)
-		if c := r.receipt.Credentials[0]; c.Lease != "" || c.Revocation != nil {
+		r := w.Run(spec, `echo "token $API_TOKEN"; printf %s "$API_TOKEN" | wc -c`).
+			Succeeded("").Says("token ***", strconv.Itoa(len(token))).Hides(token)
+		if c := r.Receipt.Credentials[0]; c.Lease != "" || c.Revocation != nil {
 			t.Errorf("the receipt speaks of something to revoke: %+v", c)
 		}
 	}

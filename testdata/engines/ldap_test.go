@@ -9,18 +9,19 @@ import (
 	"testing"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/engines/trial"
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
-func withLDAP(t *testing.T) (*world, *harness.LDAPServer) {
+func withLDAP(t *testing.T) (*trial.World, *harness.LDAPServer) {
 	t.Helper()
-	w := newWorld(t)
+	w := trial.New(t)
 	ldap := harness.LDAP(t)
-	w.mount("ldap")
-	w.vault.Write("ldap/config", map[string]any{
+	w.Mount("ldap")
+	w.Vault.Write("ldap/config", map[string]any{
 		"binddn": ldap.Admin, "bindpass": ldap.Password, "url": ldap.URL, "schema": "openldap", "userdn": "ou=people," + ldap.Base, "userattr": "cn",
 	})
-	w.env = []string{"LDAPURI=" + ldap.URL, "BASE=" + ldap.Base}
+	w.Env = []string{"LDAPURI=" + ldap.URL, "BASE=" + ldap.Base}
 	return w, ldap
 }
 
@@ -29,12 +30,12 @@ const search = `ldapsearch -x -LLL -y "$LDAP_PASSWORD_FILE" -b "$BASE" -s base d
 
 func TestLDAPDynamicAccount(t *testing.T) {
 	w, ldap := withLDAP(t)
-	w.vault.Write("ldap/role/reader", map[string]any{
+	w.Vault.Write("ldap/role/reader", map[string]any{
 		"creation_ldif": "dn: cn={{.Username}},ou=people,dc=test\nobjectClass: inetOrgPerson\ncn: {{.Username}}\nsn: {{.Username}}\nuserPassword: {{.Password}}\n",
 		"deletion_ldif": "dn: cn={{.Username}},ou=people,dc=test\nchangetype: delete\n",
 		"default_ttl":   "1h", "max_ttl": "24h",
 	})
-	w.run("vault:ldap/creds/reader as=ldap", search).succeeded(providers.Proven).says("dn: dc=test")
+	w.Run("vault:ldap/creds/reader as=ldap", search).Succeeded(providers.Proven).Says("dn: dc=test")
 	if left := ldap.People(); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
@@ -43,8 +44,8 @@ func TestLDAPDynamicAccount(t *testing.T) {
 func TestLDAPStaticAccount(t *testing.T) {
 	w, ldap := withLDAP(t)
 	dn, password := ldap.AddPerson("backup")
-	w.vault.Write("ldap/static-role/backup", map[string]any{"dn": dn, "username": "backup", "rotation_period": "1h"})
-	w.run("vault:ldap/static-cred/backup as=ldap", search).succeeded(providers.Expires).says("dn: dc=test").hides(password)
+	w.Vault.Write("ldap/static-role/backup", map[string]any{"dn": dn, "username": "backup", "rotation_period": "1h"})
+	w.Run("vault:ldap/static-cred/backup as=ldap", search).Succeeded(providers.Expires).Says("dn: dc=test").Hides(password)
 	if ldap.Binds(dn, password) {
 		t.Error("the password was not rotated")
 	}
@@ -53,12 +54,12 @@ func TestLDAPStaticAccount(t *testing.T) {
 func TestLDAPLibraryAccountIsCheckedInOnExit(t *testing.T) {
 	w, ldap := withLDAP(t)
 	dn, _ := ldap.AddPerson("shared")
-	w.vault.Write("ldap/library/ci", map[string]any{"service_account_names": []string{"shared"}, "ttl": "1h", "max_ttl": "2h"})
-	w.env = append(w.env, "LDAPBINDDN="+dn)
+	w.Vault.Write("ldap/library/ci", map[string]any{"service_account_names": []string{"shared"}, "ttl": "1h", "max_ttl": "2h"})
+	w.Env = append(w.Env, "LDAPBINDDN="+dn)
 	for range 2 { // the second finds it there
-		w.run("vault:ldap/library/ci/check-out as=ldap", search+`; echo "as $LDAP_USERNAME"; echo "with $LDAP_PASSWORD"`).
-			succeeded(providers.Proven).says("dn: dc=test", "as shared", "with ***")
-		_, body := w.vault.Raw(w.vault.RootToken, "GET", "ldap/library/ci/status", "")
+		w.Run("vault:ldap/library/ci/check-out as=ldap", search+`; echo "as $LDAP_USERNAME"; echo "with $LDAP_PASSWORD"`).
+			Succeeded(providers.Proven).Says("dn: dc=test", "as shared", "with ***")
+		_, body := w.Vault.Raw(w.Vault.RootToken, "GET", "ldap/library/ci/status", "")
 		var status struct {
 			Data map[string]struct{ Available bool }
 		}

@@ -16,18 +16,19 @@ import (
 	"testing"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/engines/trial"
 )
 
 // withPKI is a Vault whose roles issue certificates, and a TLS server that asks for one of them and says whose it was.
-func withPKI(t *testing.T) *world {
+func withPKI(t *testing.T) *trial.World {
 	t.Helper()
-	w := newWorld(t)
-	w.mount("pki")
-	ca := w.vault.Write("pki/root/generate/internal", map[string]any{"common_name": "ca.test", "ttl": "24h", "key_type": "ec"}).Data["certificate"].(string)
+	w := trial.New(t)
+	w.Mount("pki")
+	ca := w.Vault.Write("pki/root/generate/internal", map[string]any{"common_name": "ca.test", "ttl": "24h", "key_type": "ec"}).Data["certificate"].(string)
 	for name, key := range map[string]string{"client": "ec", "any": "any"} {
-		w.vault.Write("pki/roles/"+name, map[string]any{"allow_any_name": true, "allow_ip_sans": true, "max_ttl": "1h", "key_type": key})
+		w.Vault.Write("pki/roles/"+name, map[string]any{"allow_any_name": true, "allow_ip_sans": true, "max_ttl": "1h", "key_type": key})
 	}
-	own := w.vault.Write("pki/issue/client", map[string]any{"common_name": "server.test", "ip_sans": "127.0.0.1", "alt_names": "localhost"})
+	own := w.Vault.Write("pki/issue/client", map[string]any{"common_name": "server.test", "ip_sans": "127.0.0.1", "alt_names": "localhost"})
 	pair, err := tls.X509KeyPair([]byte(own.Data["certificate"].(string)), []byte(own.Data["private_key"].(string)))
 	if err != nil {
 		t.Fatal(err)
@@ -40,82 +41,82 @@ func withPKI(t *testing.T) *world {
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MinVersion: tls.VersionTLS12}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	w.env = []string{"URL=" + server.URL, "ADDRESS=" + strings.TrimPrefix(server.URL, "https://")}
+	w.Env = []string{"URL=" + server.URL, "ADDRESS=" + strings.TrimPrefix(server.URL, "https://")}
 	return w
 }
 
 // revoked reports whether the authority's list has a certificate, by the lease in the receipt.
-func (w *world) revoked(r run) bool {
-	w.t.Helper()
-	_, der := w.vault.Raw(w.vault.RootToken, "GET", "pki/crl", "")
+func revoked(w *trial.World, r trial.Run) bool {
+	w.T.Helper()
+	_, der := w.Vault.Raw(w.Vault.RootToken, "GET", "pki/crl", "")
 	list, err := x509.ParseRevocationList([]byte(der))
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	_, serial, _ := strings.Cut(r.receipt.Credentials[0].Lease, "/cert/")
+	_, serial, _ := strings.Cut(r.Receipt.Credentials[0].Lease, "/cert/")
 	number, ok := new(big.Int).SetString(strings.ReplaceAll(serial, ":", ""), 16)
 	if !ok {
-		w.t.Fatalf("no serial number in %q", r.receipt.Credentials[0].Lease)
+		w.T.Fatalf("no serial number in %q", r.Receipt.Credentials[0].Lease)
 	}
 	return slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(number) == 0 })
 }
 
 func TestPKIMutualTLS(t *testing.T) {
-	has(t, "curl", "curl")
-	has(t, "openssl", "openssl")
+	trial.Has(t, "curl", "curl")
+	trial.Has(t, "openssl", "openssl")
 	w := withPKI(t)
 	for _, spec := range []string{
 		"vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki",
 		"vault:pki/sign/any?common_name=ci.example.com&ttl=10m&csr=generate as=pki",
 		"vault:pki/sign/any?common_name=ci.example.com&ttl=10m&csr=generate-ed25519 as=pki",
 	} {
-		r := w.run(spec, `
+		r := w.Run(spec, `
 			curl -sS --cert "$TLS_CERT" --key "$TLS_KEY" --cacert "$TLS_CA" "$URL"
 			printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -quiet -verify_return_error -connect $ADDRESS -cert "$TLS_CHAIN" -key "$TLS_KEY" -CAfile "$TLS_CA" 2>/dev/null | grep -o 'hello.*' | sed 's/hello/again/'
 			curl -sS --cacert "$TLS_CA" "$URL" 2>/dev/null || echo 'not without it'
 			cat "$TLS_KEY"`).
-			succeeded(providers.Proven).says("hello ci.example.com", "again ci.example.com", "not without it")
-		if !w.revoked(r) {
+			Succeeded(providers.Proven).Says("hello ci.example.com", "again ci.example.com", "not without it")
+		if !revoked(w, r) {
 			t.Errorf("%s: the certificate is not on the revocation list", spec)
 		}
-		if strings.Contains(strings.ReplaceAll(r.stdout, "***", ""), "MI") || strings.Count(r.stdout, "\n") > 20 {
-			t.Errorf("%s: the key is in the output:\n%s", spec, r.stdout)
+		if strings.Contains(strings.ReplaceAll(r.Stdout, "***", ""), "MI") || strings.Count(r.Stdout, "\n") > 20 {
+			t.Errorf("%s: the key is in the output:\n%s", spec, r.Stdout)
 		}
 	}
 }
 
 func TestPKIStoreForJavaAndWindows(t *testing.T) {
 	w := withPKI(t)
-	r := w.run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki-pkcs12 CA=@issuing_ca", `
+	r := w.Run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki-pkcs12 CA=@issuing_ca", `
 		openssl pkcs12 -in "$TLS_PKCS12" -passin env:TLS_PKCS12_PASSWORD -nokeys -info 2>&1 | grep -c 'BEGIN CERTIFICATE'
 		curl -sS --cert-type P12 --cert "$TLS_PKCS12:$TLS_PKCS12_PASSWORD" --cacert "$CA" "$URL"
 		echo "password $TLS_PKCS12_PASSWORD"`).
-		succeeded(providers.Proven).says("hello ci.example.com", "2", "password ***")
-	if !w.revoked(r) {
+		Succeeded(providers.Proven).Says("hello ci.example.com", "2", "password ***")
+	if !revoked(w, r) {
 		t.Error("the certificate is not on the revocation list")
 	}
 }
 
 func TestACertificateWhoseRevocationThePolicyForbidsIsSaidToExpire(t *testing.T) {
 	w := withPKI(t)
-	w.vault.Policy("issue-only", `path "pki/issue/client" { capabilities = ["update"] }`)
-	w.env = append(w.env, "VAULT_TOKEN="+w.vault.Token("issue-only"))
-	w.run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki", "true").succeeded(providers.Expires)
+	w.Vault.Policy("issue-only", `path "pki/issue/client" { capabilities = ["update"] }`)
+	w.Env = append(w.Env, "VAULT_TOKEN="+w.Vault.Token("issue-only"))
+	w.Run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki", "true").Succeeded(providers.Expires)
 }
 
 func TestKubernetesTokenInAPrivateKubeconfig(t *testing.T) {
-	w := newWorld(t)
+	w := trial.New(t)
 	api := kubernetes(t)
-	w.mount("kubernetes")
-	w.vault.Write("kubernetes/config", map[string]any{"kubernetes_host": api.URL, "service_account_jwt": "stand-in", "disable_local_ca_jwt": true})
-	w.vault.Write("kubernetes/roles/deploy", map[string]any{"allowed_kubernetes_namespaces": "*", "service_account_name": "deployer", "token_default_ttl": "10m"})
-	w.env = []string{"API=" + api.URL}
-	r := w.run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop&server="+api.URL+" as=kubernetes", `
+	w.Mount("kubernetes")
+	w.Vault.Write("kubernetes/config", map[string]any{"kubernetes_host": api.URL, "service_account_jwt": "stand-in", "disable_local_ca_jwt": true})
+	w.Vault.Write("kubernetes/roles/deploy", map[string]any{"allowed_kubernetes_namespaces": "*", "service_account_name": "deployer", "token_default_ttl": "10m"})
+	w.Env = []string{"API=" + api.URL}
+	r := w.Run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop&server="+api.URL+" as=kubernetes", `
 		cat "$KUBECONFIG"; stat -c %a "$KUBECONFIG"
 		token=$(jq -r '.users[0].user.token' "$KUBECONFIG")
 		curl -sS -H "Authorization: Bearer $token" "$(jq -r '.clusters[0].cluster.server' "$KUBECONFIG")/whoami"`).
-		succeeded(providers.Proven).says("600", "deployer in shop")
-	text, _, _ := strings.Cut(r.stdout, "600")
+		Succeeded(providers.Proven).Says("600", "deployer in shop")
+	text, _, _ := strings.Cut(r.Stdout, "600")
 	var config struct {
 		Kind     string
 		Contexts []struct{ Context struct{ Namespace string } }

@@ -19,21 +19,22 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/engines/trial"
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // withSSHD is a Vault whose role ci signs keys for the account that a real sshd lets in.
-func withSSHD(t *testing.T) (*world, *harness.SSHServer) {
+func withSSHD(t *testing.T) (*trial.World, *harness.SSHServer) {
 	t.Helper()
-	w := newWorld(t)
-	w.mount("ssh")
-	ca := w.vault.Write("ssh/config/ca", map[string]any{"generate_signing_key": true, "key_type": "ed25519"}).Data["public_key"].(string)
+	w := trial.New(t)
+	w.Mount("ssh")
+	ca := w.Vault.Write("ssh/config/ca", map[string]any{"generate_signing_key": true, "key_type": "ed25519"}).Data["public_key"].(string)
 	sshd := harness.SSHD(t, ca)
-	w.vault.Write("ssh/roles/ci", map[string]any{
+	w.Vault.Write("ssh/roles/ci", map[string]any{
 		"key_type": "ca", "allow_user_certificates": true, "allowed_users": sshd.User, "default_user": sshd.User, "ttl": "10m", "max_ttl": "10m",
 		"default_extensions": map[string]string{"permit-pty": ""}, "algorithm_signer": "default",
 	})
-	w.env = []string{
+	w.Env = []string{
 		"OPTIONS=" + strings.Join(sshd.Options(), " "), "PORT=" + strconv.Itoa(sshd.Port), "LOGIN=" + sshd.User + "@" + sshd.Host,
 		"SSH_AUTH_SOCK=/nonexistent", // one's own agent is not asked
 	}
@@ -41,11 +42,11 @@ func withSSHD(t *testing.T) (*world, *harness.SSHServer) {
 }
 
 func TestSSHCertificateThroughTheAgent(t *testing.T) {
-	has(t, "git", "git")
+	trial.Has(t, "git", "git")
 	w, sshd := withSSHD(t)
 	repository := filepath.Join(t.TempDir(), "repository.git")
-	w.env = append(w.env, "REPOSITORY="+repository)
-	r := w.run("vault:ssh/sign/ci?public_key=generate as=ssh", `
+	w.Env = append(w.Env, "REPOSITORY="+repository)
+	r := w.Run("vault:ssh/sign/ci?public_key=generate as=ssh", `
 		ssh $OPTIONS -p $PORT $LOGIN echo by ssh
 		echo content >file
 		scp -q $OPTIONS -P $PORT file $LOGIN:$PWD/copied && cmp file copied && echo by scp
@@ -56,11 +57,11 @@ func TestSSHCertificateThroughTheAgent(t *testing.T) {
 		ssh-add -D 2>/dev/null || echo kept
 		echo "socket $SSH_AUTH_SOCK"
 		find "$XDG_RUNTIME_DIR" -type f | wc -l`).
-		succeeded(providers.Expires).says("by ssh", "by scp", "by git", "ssh-ed25519-cert-v01@openssh.com", "kept", "0")
-	if left := time.Until(r.receipt.Credentials[0].Revocation.At); left <= 0 || left > 11*time.Minute {
+		Succeeded(providers.Expires).Says("by ssh", "by scp", "by git", "ssh-ed25519-cert-v01@openssh.com", "kept", "0")
+	if left := time.Until(r.Receipt.Credentials[0].Revocation.At); left <= 0 || left > 11*time.Minute {
 		t.Errorf("the receipt says that the certificate ends in %v", left)
 	}
-	if _, socket, _ := strings.Cut(r.stdout, "socket "); socket == "" {
+	if _, socket, _ := strings.Cut(r.Stdout, "socket "); socket == "" {
 		t.Error("no agent")
 	} else if _, err := os.Lstat(strings.TrimSpace(strings.SplitN(socket, "\n", 2)[0])); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the agent's socket is left: %v", err)
@@ -73,20 +74,20 @@ func TestSSHCertificateThroughTheAgent(t *testing.T) {
 func TestSSHCertificateInPrivateFiles(t *testing.T) {
 	w, _ := withSSHD(t)
 	for _, spec := range []string{"vault:ssh/sign/ci?public_key=generate as=ssh-files", "vault:ssh/issue/ci as=ssh-files", "vault:ssh/issue/ci as=ssh"} {
-		w.run(spec, `
+		w.Run(spec, `
 			if [ -n "${SSH_KEY_FILE-}" ]; then set -- -i "$SSH_KEY_FILE" -o CertificateFile="$SSH_CERTIFICATE_FILE"; fi
 			ssh $OPTIONS "$@" -p $PORT $LOGIN echo in`).
-			succeeded(providers.Expires).says("in")
+			Succeeded(providers.Expires).Says("in")
 	}
 }
 
 func TestAKilledRunLeavesNoAgent(t *testing.T) {
 	w, _ := withSSHD(t)
 	ready := filepath.Join(t.TempDir(), "ready")
-	w.env = append(w.env, "READY="+ready)
-	wait := w.start("vault:ssh/sign/ci?public_key=generate as=ssh", `echo "$PPID $SSH_AUTH_SOCK" >"$READY.new"; mv "$READY.new" "$READY"; sleep 60`)
+	w.Env = append(w.Env, "READY="+ready)
+	wait := w.Start("vault:ssh/sign/ci?public_key=generate as=ssh", `echo "$PPID $SSH_AUTH_SOCK" >"$READY.new"; mv "$READY.new" "$READY"; sleep 60`)
 	var said []string
-	eventually(t, "the command runs", func() bool {
+	trial.Eventually(t, "the command runs", func() bool {
 		text, err := os.ReadFile(ready)
 		said = strings.Fields(string(text))
 		return err == nil && len(said) == 2
@@ -98,21 +99,21 @@ func TestAKilledRunLeavesNoAgent(t *testing.T) {
 	}
 	conn.Close()
 	kill(t, said[0])
-	eventually(t, "the socket is gone", func() bool { _, err := os.Lstat(filepath.Dir(socket)); return errors.Is(err, os.ErrNotExist) })
+	trial.Eventually(t, "the socket is gone", func() bool { _, err := os.Lstat(filepath.Dir(socket)); return errors.Is(err, os.ErrNotExist) })
 	_ = wait
 }
 
 func TestSSHOneTimePassword(t *testing.T) {
-	has(t, "ssh", "openssh-client")
-	w := newWorld(t)
-	w.mount("ssh")
-	w.vault.Write("ssh/roles/otp", map[string]any{"key_type": "otp", "default_user": "deploy", "cidr_list": "127.0.0.0/8"})
-	port, knownHosts, logins := otpServer(t, w.vault)
-	w.env = []string{"OPTIONS=" + strings.Join(harness.ClientOptions(knownHosts), " "), "PORT=" + strconv.Itoa(port)}
-	w.run("vault:ssh/creds/otp?ip=127.0.0.1 as=ssh-otp", `
+	trial.Has(t, "ssh", "openssh-client")
+	w := trial.New(t)
+	w.Mount("ssh")
+	w.Vault.Write("ssh/roles/otp", map[string]any{"key_type": "otp", "default_user": "deploy", "cidr_list": "127.0.0.0/8"})
+	port, knownHosts, logins := otpServer(t, w.Vault)
+	w.Env = []string{"OPTIONS=" + strings.Join(harness.ClientOptions(knownHosts), " "), "PORT=" + strconv.Itoa(port)}
+	w.Run("vault:ssh/creds/otp?ip=127.0.0.1 as=ssh-otp", `
 		ssh $OPTIONS -o PreferredAuthentications=password -p $PORT deploy@127.0.0.1 true </dev/null
 		ssh $OPTIONS -o PreferredAuthentications=password -o NumberOfPasswordPrompts=1 -p $PORT deploy@127.0.0.1 true </dev/null 2>/dev/null || echo once`).
-		succeeded(providers.Proven).says("in", "once")
+		Succeeded(providers.Proven).Says("in", "once")
 	if n := logins.Load(); n != 1 {
 		t.Errorf("%d logins with a one-time password", n)
 	}

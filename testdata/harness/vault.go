@@ -5,6 +5,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -39,6 +40,7 @@ type VaultServer struct {
 	tls       bool
 	mutual    bool
 	storage   string
+	plugins   string // directory of plugins; empty: none
 	unsealKey string
 	process   *postgresProcess // nil while stopped
 }
@@ -54,6 +56,9 @@ func VaultTLS() VaultOption { return func(s *VaultServer) { s.tls = true } }
 
 // VaultClientCert is VaultTLS with a certificate asked of every client.
 func VaultClientCert() VaultOption { return func(s *VaultServer) { s.tls, s.mutual = true, true } }
+
+// VaultPlugins lets the server run plugins from a directory; Plugin registers one.
+func VaultPlugins(dir string) VaultOption { return func(s *VaultServer) { s.plugins = dir } }
 
 // Vault starts a server, which takes about 0.4 s, stops it when the test ends, and at the latest when the test's process dies.
 func Vault(t testing.TB, opts ...VaultOption) *VaultServer {
@@ -117,6 +122,9 @@ listener "tcp" {
   %s
 }
 `, s.Addr, s.storage, filepath.Join(s.dir, "data"), port, listener)
+	if s.plugins != "" {
+		config += fmt.Sprintf("plugin_directory = %q\n", s.plugins)
+	}
 	if err := os.WriteFile(filepath.Join(s.dir, "vault.hcl"), []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -263,6 +271,18 @@ func (s *VaultServer) Mount(path, engine string) {
 	if err := s.Client.Sys().Mount(path, &api.MountInput{Type: engine}); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// Plugin registers a program in the directory of VaultPlugins as a plugin ("database", "secret") of that name.
+func (s *VaultServer) Plugin(kind, name, program string, args ...string) {
+	s.t.Helper()
+	content, err := os.ReadFile(filepath.Join(s.plugins, program))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Write("sys/plugins/catalog/"+kind+"/"+name, map[string]any{
+		"command": program, "args": args, "sha256": fmt.Sprintf("%x", sha256.Sum256(content)),
+	})
 }
 
 // Policy writes a policy in HCL.

@@ -1,0 +1,202 @@
+//go:build linux
+
+package trial
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/receipt"
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+// product is the binary under test, built once.
+var product string
+
+// Main builds with-creds, runs a package's tests, and returns the exit code.
+func Main(m *testing.M) int {
+	code, err := withProduct(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func withProduct(run func() int) (int, error) {
+	dir, err := os.MkdirTemp("", "with-creds-bin-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	product = filepath.Join(dir, "with-creds")
+	_, self, _, _ := runtime.Caller(0)
+	build := exec.Command("go", "build", "-o", product, "./cmd/with-creds")
+	build.Dir = filepath.Join(filepath.Dir(self), "..", "..", "..") // with-creds' own module, whoever's tests these are
+	if out, err := build.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("building with-creds: %w\n%s", err, out)
+	}
+	return run(), nil
+}
+
+// A World is a Vault, and a token with the least policy that a pipeline's job would have.
+type World struct {
+	T     *testing.T
+	Vault *harness.VaultServer
+	Env   []string // more for the command
+	Flags []string // more for with-creds
+}
+
+// New starts a Vault for a test, which runs beside others.
+func New(t *testing.T, opts ...harness.VaultOption) *World {
+	t.Helper()
+	t.Parallel()
+	return &World{T: t, Vault: harness.Vault(t, opts...)}
+}
+
+// Mount mounts an engine at its own name and waits until it answers: some begin with an upgrade of their storage.
+func (w *World) Mount(engine string) {
+	w.T.Helper()
+	w.Vault.Mount(engine, engine)
+}
+
+// token may ask for what the path issues, and revoke leases of its kind.
+func (w *World) token(path string) string {
+	w.T.Helper()
+	name := strings.ReplaceAll(path, "/", "-")
+	w.Vault.Policy(name, fmt.Sprintf("path %q { capabilities = [\"read\", \"update\"] }\n", path)+harness.RevokingPolicy(path+"/")+
+		fmt.Sprintf("\npath %q { capabilities = [\"update\"] }\n", strings.SplitN(path, "/", 2)[0]+"/revoke"))
+	return w.Vault.Token(name)
+}
+
+// A Run is what came of one.
+type Run struct {
+	T              *testing.T
+	Code           int
+	Stdout, Stderr string
+	Receipt        receipt.Receipt
+}
+
+// Start begins `with-creds -c SPEC -- sh -euc SCRIPT`; the result waits for its end.
+func (w *World) Start(spec, script string) (wait func() Run) {
+	w.T.Helper()
+	dir := w.T.TempDir()
+	path, _, _ := strings.Cut(strings.TrimPrefix(strings.Fields(spec)[0], "vault:"), "?")
+	args := append([]string{"--receipt", filepath.Join(dir, "receipt.json")}, w.Flags...)
+	c := exec.Command(product, append(args, "-c", spec, "--", "sh", "-euc", script)...)
+	c.Dir = dir
+	c.Env = append([]string{
+		"PATH=" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + dir, "XDG_RUNTIME_DIR=" + shortDir(w.T), "LC_ALL=C.UTF-8",
+		"VAULT_ADDR=" + w.Vault.Addr, "VAULT_TOKEN=" + w.token(path),
+	}, w.Env...)
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Start(); err != nil {
+		w.T.Fatal(err)
+	}
+	return func() Run {
+		w.T.Helper()
+		_ = c.Wait() // the code is in ProcessState
+		r := Run{T: w.T, Code: c.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+		text, err := os.ReadFile(filepath.Join(dir, "receipt.json"))
+		if err == nil {
+			err = json.Unmarshal(text, &r.Receipt)
+		}
+		if err != nil {
+			w.T.Fatalf("no receipt: %v; exit code %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
+		}
+		return r
+	}
+}
+
+// shortDir is a private directory in RAM with a short path, for sockets.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "wc-run-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("private files are left: %v", left)
+		}
+		os.RemoveAll(dir)
+	})
+	return dir
+}
+
+// Run is Start and its end.
+func (w *World) Run(spec, script string) Run {
+	w.T.Helper()
+	return w.Start(spec, script)()
+}
+
+// Succeeded wants exit code 0 and this proof of the one credential's revocation; "" for one where there is nothing to revoke.
+func (r Run) Succeeded(proof providers.Proof) Run {
+	r.T.Helper()
+	if r.Code != 0 {
+		r.T.Fatalf("exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	if len(r.Receipt.Credentials) != 1 {
+		r.T.Fatalf("%d credentials in the receipt", len(r.Receipt.Credentials))
+	}
+	got := providers.Proof("")
+	if revocation := r.Receipt.Credentials[0].Revocation; revocation != nil {
+		got = revocation.Proof
+	}
+	if got != proof {
+		r.T.Errorf("revocation is %q in the receipt, want %q\n%s", got, proof, r.Stderr)
+	}
+	return r
+}
+
+// Says wants lines in what the command printed.
+func (r Run) Says(lines ...string) Run {
+	r.T.Helper()
+	printed := strings.Split(r.Stdout, "\n")
+	for _, line := range lines {
+		if !slices.ContainsFunc(printed, func(p string) bool { return strings.TrimSpace(p) == line }) {
+			r.T.Errorf("the command did not print %q:\n%s%s", line, r.Stdout, r.Stderr)
+		}
+	}
+	return r
+}
+
+// Hides wants that a secret is nowhere in the output.
+func (r Run) Hides(secrets ...string) Run {
+	r.T.Helper()
+	for _, s := range secrets {
+		if s == "" || strings.Contains(r.Stdout+r.Stderr, s) {
+			r.T.Errorf("a secret is in the output, or was never known")
+		}
+	}
+	return r
+}
+
+// Has ends the test where a client is not installed.
+func Has(t *testing.T, program, debianPackage string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		harness.Missing(t, "%s (Debian: apt-get install %s)", program, debianPackage)
+	}
+}
+
+// Eventually waits up to a minute.
+func Eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute still not: %s", what)
+		}
+	}
+}
