@@ -67,9 +67,9 @@ var answers = []answerRow{
 	{400, 400, "lease expired", ended, "the lease has ended"},
 	{400, 400, "has failed previous revocation attempts", ended, "the lease has ended and Vault could not revoke it"},
 	{400, 400, "lease is not renewable", fixed, "the lease is not renewable"},
-	// sdk/framework/lease.go CalculateTTL
-	{400, 400, "past the max TTL", fixed, "the lease is at its maximum TTL"},
-	{500, 500, "past the max TTL", fixed, "the lease is at its maximum TTL"},
+	// sdk/framework/lease.go CalculateTTL: the maximum is over, and the lease with it
+	{400, 400, "past the max TTL", ended, "the lease has reached its maximum TTL"},
+	{500, 500, "past the max TTL", ended, "the lease has reached its maximum TTL"},
 	// vault/expiration.go Renew: a lease of a batch token that has ended
 	{400, 400, "no valid associated token", ended, "the token of the lease has ended"},
 	// vault/token_store.go revokeCommon, handleRenew
