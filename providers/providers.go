@@ -241,6 +241,17 @@ type Settings struct {
 	Remember func(key string, once func() (string, error)) (string, error)
 	// Requests counts the round trips made, for the receipt.
 	Requests *atomic.Int64
+	// Started is told of each process that the provider starts, so that the run does not take it for one which the command left behind;
+	// what it returns is called when that process has ended.
+	Started func(pid int) (ended func())
+}
+
+// StartedOne is Started, nil-safe.
+func (s Settings) StartedOne(pid int) (ended func()) {
+	if s.Started == nil {
+		return func() {}
+	}
+	return s.Started(pid)
 }
 
 // Get is Lookup, nil-safe, with an empty value counted as not set.

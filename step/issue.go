@@ -65,6 +65,7 @@ func (r *run) login(ctx context.Context, name string) error {
 		Say:      r.Log.Say,
 		Remember: r.memory.remember,
 		Requests: &r.requests,
+		Started:  r.helpers.started,
 	})
 	if err != nil {
 		return err

@@ -114,6 +114,7 @@ type run struct {
 	masked   atomic.Int64
 	requests atomic.Int64
 	memory   memory
+	helpers  helpers
 	child    *child.Child
 	ended    child.Result
 	held     bool // for others
@@ -212,7 +213,7 @@ func (r *run) commence() error {
 		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 		Mask:  r.masking(),
 		Grace: r.Grace,
-		Spare: r.guard.Is,
+		Spare: func(pid int) bool { return r.guard.Is(pid) || r.helpers.has(pid) },
 		Warnf: r.Log.Warn,
 	})
 	if err != nil {

@@ -72,7 +72,11 @@ func (s *Session) run(ctx context.Context, argv []string, q question) (answer, e
 	if err != nil {
 		return answer{}, fmt.Errorf("running %s: %w", name, err)
 	}
-	err = c.Run()
+	if err = c.Start(); err == nil {
+		ended := s.settings.StartedOne(c.Process.Pid)
+		err = c.Wait()
+		ended()
+	}
 	release()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil
