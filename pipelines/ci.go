@@ -12,6 +12,7 @@ type CI struct {
 	job    []string // variables that name the job, joined by "/"
 	url    string   // a template of variables; empty values leave the URL out
 	worker []string // the program that runs one job and ends with it, as /proc/PID/comm has it
+	agent  []string // where that is nobody's parent: an argument, less its directory, of the agent on this machine
 	mask   string   // the line that makes the CI mask a value itself, %s in place of the value
 }
 
@@ -19,7 +20,7 @@ type CI struct {
 var table = []CI{
 	{System: "github", worker: []string{"Runner.Worker"}, mark: "GITHUB_ACTIONS", job: []string{"GITHUB_REPOSITORY", "GITHUB_WORKFLOW", "GITHUB_JOB"}, url: "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}", mask: "::add-mask::%s"},
 	{System: "gitlab", mark: "GITLAB_CI", job: []string{"CI_PROJECT_PATH", "CI_JOB_NAME"}, url: "{CI_JOB_URL}"},
-	{System: "jenkins", mark: "JENKINS_URL", job: []string{"JOB_NAME", "BUILD_NUMBER"}, url: "{BUILD_URL}"},
+	{System: "jenkins", agent: []string{"agent.jar", "remoting.jar", "slave.jar", "jenkins.war"}, mark: "JENKINS_URL", job: []string{"JOB_NAME", "BUILD_NUMBER"}, url: "{BUILD_URL}"},
 	{System: "buildkite", worker: []string{"buildkite-agent"}, mark: "BUILDKITE", job: []string{"BUILDKITE_PIPELINE_SLUG", "BUILDKITE_LABEL"}, url: "{BUILDKITE_BUILD_URL}"},
 	{System: "circleci", mark: "CIRCLECI", job: []string{"CIRCLE_PROJECT_REPONAME", "CIRCLE_JOB"}, url: "{CIRCLE_BUILD_URL}"},
 	{System: "azure", worker: []string{"Agent.Worker"}, mark: "TF_BUILD", job: []string{"SYSTEM_TEAMPROJECT", "AGENT_JOBNAME"}},
@@ -38,7 +39,7 @@ func Detect(getenv func(string) string) *Job {
 				names = append(names, v)
 			}
 		}
-		return &Job{System: ci.System, Name: strings.Join(names, "/"), URL: expand(ci.url, getenv), mask: ci.mask, worker: ci.worker}
+		return &Job{System: ci.System, Name: strings.Join(names, "/"), URL: expand(ci.url, getenv), mask: ci.mask, worker: ci.worker, agent: ci.agent}
 	}
 	return nil
 }
@@ -47,7 +48,15 @@ func Detect(getenv func(string) string) *Job {
 type Job struct {
 	System, Name, URL string
 	mask              string
-	worker            []string
+	worker, agent     []string
+}
+
+// Agents are arguments by which the CI's agent on this machine is known, where it runs jobs detached from itself.
+func (j *Job) Agents() []string {
+	if j == nil {
+		return nil
+	}
+	return j.agent
 }
 
 // Workers are the names of programs of which one runs this job and no other.

@@ -29,10 +29,10 @@ func (w *world) startCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "start",
 		Usage: "issue credentials for a whole job, write what the CI reads, and return; stop revokes them",
-		UsageText: "with-creds start [flags] [--format github|shell|dotenv|json] [--output FILE]\n\n" +
+		UsageText: "with-creds start [flags] [--format github|shell|dotenv|json|session] [--output FILE]\n\n" +
 			"eval \"$(with-creds start -c 'vault:database/creds/readonly as=postgres')\"; pg_dump -h db app; with-creds stop",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "format", Usage: "write the variables for `github|shell|dotenv|json` (default: github in its jobs, else shell)"},
+			&cli.StringFlag{Name: "format", Usage: "write the variables for `github|shell|dotenv|json|session` (default: github in its jobs, else shell; session: none, only where the session is)"},
 			&cli.StringFlag{Name: "output", Usage: "write to `FILE`, which must not exist, instead of stdout (shell, dotenv, json)"},
 			&cli.StringFlag{Name: "job-timeout", Usage: "give everything back after `DURATION` (default " + longestJob.String() + ")"},
 			&cli.StringFlag{Name: "watch", Usage: "give everything back when the process `PID` has ended; auto: the CI's own for this job, where it has one; none (default auto)"},
@@ -84,7 +84,9 @@ func (w *world) judgeStart(c *cli.Context) (starting, error) {
 	switch text := c.String("watch"); text {
 	case "none":
 	case "", "auto":
-		s.watch = session.Ancestor(os.Getpid(), s.ci.Workers())
+		if s.watch = session.Ancestor(os.Getpid(), s.ci.Workers()); s.watch == 0 {
+			s.watch = session.Agent(s.ci.Agents())
+		}
 	default:
 		if s.watch, err = strconv.Atoi(text); err != nil || s.watch <= 0 {
 			return s, fmt.Errorf("--watch: %q is not the number of a process, nor auto or none", text)
@@ -221,7 +223,7 @@ func (w *world) destination(s starting) (destination, error) {
 		return destination{Writer: w.stdout}, nil
 	}
 	path := s.output
-	if path == "" {
+	if path == "" && s.format != "session" {
 		info, err := w.stdout.Stat()
 		switch {
 		case err == nil && info.Mode()&os.ModeCharDevice != 0 && !isNull(info):
@@ -272,8 +274,8 @@ func (s starting) chooseFormat(said string, env map[string]string) (string, erro
 			return "", errors.New("--format github: GITHUB_ENV and GITHUB_OUTPUT are not set: is this a step of a GitHub job?")
 		}
 		return said, nil
-	case "shell", "dotenv", "json":
+	case "shell", "dotenv", "json", "session":
 		return said, nil
 	}
-	return "", fmt.Errorf("--format: %q is not one of %s", said, strings.Join([]string{"github", "shell", "dotenv", "json"}, ", "))
+	return "", fmt.Errorf("--format: %q is not one of %s", said, strings.Join([]string{"github", "shell", "dotenv", "json", "session"}, ", "))
 }

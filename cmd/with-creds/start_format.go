@@ -45,6 +45,8 @@ func (w *world) write(s starting, to destination, grant session.Grant) error {
 		text, err = dotenvText(values)
 	case "json":
 		text, err = jsonText(values, grant.Session)
+	case "session":
+		text = grant.Session + "\n"
 	}
 	if err != nil {
 		return err

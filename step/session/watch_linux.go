@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,4 +56,36 @@ func Ancestor(pid int, names []string) int {
 		}
 	}
 	return 0
+}
+
+// Agent is the one process on this machine that has an argument of one of these names, whatever its directory; 0 when there is none, or more than one: a
+// job must not end with somebody else's.
+func Agent(names []string) int {
+	if len(names) == 0 {
+		return 0
+	}
+	processes, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0
+	}
+	found := 0
+	for _, p := range processes {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		for arg := range strings.SplitSeq(string(line), "\x00") {
+			if slices.Contains(names, filepath.Base(arg)) {
+				if found != 0 && found != pid {
+					return 0
+				}
+				found = pid
+			}
+		}
+	}
+	return found
 }

@@ -11,3 +11,6 @@ func Watch(int, func()) error {
 
 // Ancestor finds none on this system.
 func Ancestor(int, []string) int { return 0 }
+
+// Agent is none on this system.
+func Agent([]string) int { return 0 }
