@@ -37,7 +37,7 @@ test: servers ## everything, against real servers (the first time about ten minu
 	@testdata/tools/need ps procps
 	@testdata/tools/need setsid util-linux
 	@testdata/tools/need zsh && testdata/tools/need fish
-	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need groovy && testdata/tools/build act >/dev/null
+	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need rsync && testdata/tools/need groovy && testdata/tools/build act >/dev/null
 	@echo 'make test: with the race detector: $(RACE_PACKAGES)'
 	CGO_ENABLED=1 go test -race -short -vet=off -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 	@echo 'make test: everything, a package at a time: each has servers of its own and keeps both cores busy'
