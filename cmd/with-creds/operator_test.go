@@ -83,7 +83,7 @@ func read[T any](t testing.TB, o outcome) T {
 	return v
 }
 
-// eventually waits for a list to be empty.
+// eventuallyEmpty waits for a list to be empty.
 func eventuallyEmpty(t testing.TB, what string, list func() []string) {
 	t.Helper()
 	var left []string
