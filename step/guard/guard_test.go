@@ -128,10 +128,17 @@ func started(t *testing.T) (run *exec.Cmd, dir string, guard int) {
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { run.Process.Kill(); run.Wait() })
 	if _, err := fmt.Fscan(out, &guard); err != nil {
+		run.Process.Kill()
+		run.Wait()
 		t.Fatal(err)
 	}
+	first := guard
+	t.Cleanup(func() {
+		run.Process.Kill()
+		run.Wait()
+		gone(t, "the guard", func() bool { return syscall.Kill(first, 0) != nil }) // it writes into dir until then
+	})
 	return run, dir, guard
 }
 
