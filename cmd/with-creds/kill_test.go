@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
 )
 
 // cookies are the variables by which CI agents find a job's processes to end them: Jenkins (ProcessTreeKiller), GitHub (runner),
@@ -122,6 +124,31 @@ func TestKilledWhileTheCommandRunsNothingIsLeft(t *testing.T) {
 					slowest.note(w.name, tr.cleanedUp(cleanUpLimit))
 				})
 			}
+		})
+	}
+}
+
+// TestATerminalThatIsClosedEndsTheRun: the window is closed, the connection lost. The command does not heed the signal of that, and has the grace only.
+func TestATerminalThatIsClosedEndsTheRun(t *testing.T) {
+	for _, s := range servers(t) {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			window, terminal, err := pty.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer window.Close()
+			tr := newTrial(t, s.through(t, order{n: 1, files: true}), []string{"--grace=1s"}, "sh", "-c", stubborn)
+			tr.cmd.Stdin, tr.cmd.Stdout = terminal, terminal
+			tr.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			tr.start()
+			terminal.Close()
+			tr.file("login")
+			if len(tr.leftThere()) == 0 {
+				t.Fatal("no credential while the command runs")
+			}
+			window.Close()
+			t.Logf("all is gone after %v", tr.cleanedUp(cleanUpLimit).Round(time.Millisecond))
 		})
 	}
 }

@@ -108,6 +108,22 @@ func (w *wait) settle() {
 	}
 }
 
+// hangUp does to the command's terminal what has been done to the real one. A SIGHUP may come as well, but may be ignored (nohup), and then
+// the command would wait for a keyboard that is gone.
+func (w *wait) hangUp() {
+	late := time.After(settling)
+	for _, s := range w.streams {
+		if s.tty {
+			select {
+			case <-s.settle(true):
+			case <-late:
+				return // something holds its output up; the descriptor is still in use
+			}
+		}
+	}
+	w.term.pty.close()
+}
+
 // home takes the terminal back from a command that has ended, with the modes it should have now: those the command left,
 // as without the wrapper, but those it found if it had no time to put them back.
 func (w *wait) home() {

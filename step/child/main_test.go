@@ -315,7 +315,7 @@ func readReport(t *testing.T, path string) report {
 // alive reports whether a process is there and has not ended.
 func alive(pid int) bool {
 	p, err := lookAt(pid)
-	return err == nil && p.state != 'Z' && p.state != 'X'
+	return err == nil && !p.ended()
 }
 
 // patient is how long a test waits for what must come. It comes in milliseconds, but the machine may have other work.

@@ -43,12 +43,9 @@ func newBrood(spared func(int) bool) (*brood, error) {
 // os/exec starts unless told otherwise), or is spared by name. The command is always given another group.
 func (b *brood) orphans() []process {
 	var found []process
-	for _, pid := range childrenOf(b.self) {
-		if slices.Contains(b.own, pid) {
-			continue
-		}
-		p, err := lookAt(pid)
-		if err != nil || p.group == b.group {
+	for _, p := range processesOf(childrenOf(b.self)) {
+		pid := p.pid
+		if slices.Contains(b.own, pid) || p.group == b.group {
 			continue
 		}
 		if start, ok := b.before[pid]; ok && start == p.start {
@@ -64,15 +61,16 @@ func (b *brood) orphans() []process {
 // reap buries orphans that have ended.
 func (b *brood) reap() {
 	for _, p := range b.orphans() {
-		if p.state == 'Z' {
+		if p.ended() {
 			reap(p.pid)
 		}
 	}
 }
 
-// all lists what the command started and still runs, the command itself not included.
-func (b *brood) all() []process {
-	var alive []process
+// all lists what the command started and still runs, the command itself not included. That nobody is left may be believed only if the
+// list is settled: one who ended while it was made may have left another to this process, whose children had been listed already.
+func (b *brood) all() (alive []process, settled bool) {
+	settled = true
 	seen := map[int]bool{}
 	queue := b.orphans()
 	for _, pid := range b.own {
@@ -85,32 +83,41 @@ func (b *brood) all() []process {
 			continue
 		}
 		seen[p.pid] = true
-		if p.state != 'Z' && p.state != 'X' {
+		if p.ended() {
+			settled = false
+		} else {
 			alive = append(alive, p)
 		}
 		queue = append(queue, processesOf(childrenOf(p.pid))...)
 	}
-	return alive
+	return alive, settled
 }
 
+// processesOf looks at processes. One that is gone by now counts as ended; another user's that may not be looked at (hidepid, proc(5)) is left out.
 func processesOf(pids []int) []process {
 	var all []process
 	for _, pid := range pids {
-		if p, err := lookAt(pid); err == nil {
-			all = append(all, p)
+		p, err := lookAt(pid)
+		if err != nil {
+			if errors.Is(unix.Kill(pid, 0), unix.EPERM) {
+				continue
+			}
+			p = process{pid: pid, state: 'X'}
 		}
+		all = append(all, p)
 	}
 	return all
 }
 
-// end asks those that are left to end, each once, or kills them. It returns who is still there and can be ended.
+// end asks those that are left to end, each once, or kills them. It reports whether somebody may still be there who can be ended.
 // It is called again and again until nobody is: between looking and signalling, a process may have started another.
-func (b *brood) end(kill bool) []process {
+func (b *brood) end(kill bool) (more bool) {
 	b.reap()
-	var within []process
-	for _, p := range b.all() {
+	alive, settled := b.all()
+	more = !settled
+	for _, p := range alive {
 		if start, told := b.told[p.pid]; told && start == p.start && !kill {
-			within = append(within, p)
+			more = true
 			continue
 		}
 		var err error
@@ -123,9 +130,9 @@ func (b *brood) end(kill bool) []process {
 			continue // another user's: it does not help to ask again
 		}
 		b.told[p.pid] = p.start
-		within = append(within, p)
+		more = true
 	}
-	return within
+	return more
 }
 
 // numbers lists process ids, for a message.

@@ -88,7 +88,7 @@ func TestTheWholeTreeIsGoneWhenTheCommandIsKilled(t *testing.T) {
 func TestProcessesThatKeepStartingOthersAreEnded(t *testing.T) {
 	// Each of them starts its successor and ends; none is there long enough to be asked first and killed later.
 	path := filepath.Join(t.TempDir(), "hop")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\ntrap '' TERM\nsetsid $0 &\n"), 0o755); err != nil {
+	if err := os.WriteFile(path, []byte("#!/bin/sh\ntrap '' TERM\nsetsid $0 >/dev/null 2>&1 &\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	code, _, errs := run(t, wrapped(t, wrapping{Grace: 200 * time.Millisecond}, "sh", "-c", path+" & sleep 0.2"))

@@ -20,6 +20,9 @@ type process struct {
 	start                       uint64 // clock ticks after boot; with pid it names a process for good
 }
 
+// ended reports whether the process is a zombie, or not even that.
+func (p process) ended() bool { return p.state == 'Z' || p.state == 'X' }
+
 func lookAt(pid int) (process, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -86,7 +86,7 @@ func (p *pty) attach(fd int, modes *unix.Termios) {
 	p.lineEnds(p.shared)
 	p.monitor.front(true)
 	if p.pump == nil {
-		p.pump = &pump{from: fd, to: p.master, keys: &p.keys}
+		p.pump = &pump{from: fd, to: p.master, keys: &p.keys, gone: make(chan struct{}, 1)}
 	}
 	p.pump.start()
 }
@@ -136,9 +136,24 @@ func (p *pty) releaseSlave() {
 	}
 }
 
+// close hangs up: from now on the command reads the end of its terminal, and nothing it writes arrives. A second time it does nothing.
 func (p *pty) close() {
 	p.releaseSlave()
-	_ = unix.Close(p.master)
+	if p.master >= 0 {
+		_ = unix.Close(p.master)
+		p.master = -1
+		if p.pump != nil { // which is not running any more
+			p.pump.to = -1
+		}
+	}
+}
+
+// gone receives when the real terminal has hung up; nil while nobody reads it.
+func (p *pty) gone() <-chan struct{} {
+	if p.pump == nil {
+		return nil
+	}
+	return p.pump.gone
 }
 
 // A pump carries what is typed to the pty. It reads only between start and stop: a process in the background that
@@ -149,6 +164,7 @@ type pump struct {
 	done     chan struct{} // nil when it is not running
 	held     []byte        // read and not yet delivered
 	keys     *keys
+	gone     chan struct{} // receives when from has hung up
 }
 
 func (p *pump) start() {
@@ -195,7 +211,11 @@ func (p *pump) run(done chan struct{}) {
 			if again(err) {
 				continue
 			}
-			if n <= 0 || err != nil { // the terminal is gone, and SIGHUP says so
+			if n <= 0 || err != nil {
+				select {
+				case p.gone <- struct{}{}:
+				default: // it has been told already
+				}
 				return
 			}
 			p.held = buf[:n]

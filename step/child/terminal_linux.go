@@ -122,7 +122,7 @@ func (t *terminal) take(modes *unix.Termios) {
 func mates(group int) []process {
 	var found []process
 	for _, p := range processes() {
-		if p.group == group && p.pid != os.Getpid() && p.state != 'Z' {
+		if p.group == group && p.pid != os.Getpid() && !p.ended() {
 			found = append(found, p)
 		}
 	}

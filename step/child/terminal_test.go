@@ -362,6 +362,7 @@ func TestWhatIsTypedIsSeenAtOnceAndASecretIsNot(t *testing.T) {
 	s.expect(prompt)
 	s.send("fg\n")
 	s.expect("exec cat'\r\n")
+	eventually(t, "the wrapper's taking the terminal back", func() bool { return !s.sane() }) // until then the terminal itself shows what is typed
 	// Pasted, and printed by the command.
 	s.send(secret + "\n")
 	s.expect("***")
@@ -444,6 +445,19 @@ func TestAHangUpEndsTheCommand(t *testing.T) {
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		s.send("w sh -c 'echo rea\"\"dy $$; exec sleep 60'\n")
+		s.expect("ready ")
+		var pid int
+		_, _ = fmt.Sscan(s.expect("\r\n"), &pid)
+		s.file.Close()
+		eventually(t, "the command's end", func() bool { return !alive(pid) })
+	})
+}
+
+func TestAHangUpIsNoticedWhereItsSignalIsIgnored(t *testing.T) {
+	withAndWithoutMask(t, func(t *testing.T, mask string) {
+		s := newScreen(t, wrapping{Mask: mask})
+		s.command("trap '' HUP") // nohup
+		s.send("w sh -c 'echo rea\"\"dy $$; read line'\n")
 		s.expect("ready ")
 		var pid int
 		_, _ = fmt.Sscan(s.expect("\r\n"), &pid)

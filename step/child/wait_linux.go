@@ -86,6 +86,8 @@ func (w *wait) running() {
 			} else if w.changed(e.change()) {
 				return
 			}
+		case <-w.gone():
+			w.hangUp()
 		case <-alarm():
 			if w.result.Killed {
 				w.o.warnf("the command could not be killed and is left running: process %d", w.pid)
@@ -115,6 +117,13 @@ func (w *wait) changed(c change) bool {
 // monitored reports whether the command's state is told by the monitor.
 func (w *wait) monitored() bool {
 	return w.term != nil && w.term.pty != nil && !w.term.pty.monitor.gone
+}
+
+func (w *wait) gone() <-chan struct{} {
+	if w.term == nil || w.term.pty == nil {
+		return nil
+	}
+	return w.term.pty.gone()
 }
 
 func (w *wait) events() <-chan event {
@@ -200,11 +209,14 @@ func (w *wait) clearing() {
 	}
 	for round := 0; ; round++ {
 		kill := !time.Now().Before(w.deadline)
-		left := w.brood.end(kill)
-		if kill && killing.IsZero() {
-			killing = time.Now()
+		more := w.brood.end(kill)
+		if kill {
+			round = 0 // no long pauses: it is a race with those who start others before they are killed
+			if killing.IsZero() {
+				killing = time.Now()
+			}
 		}
-		if len(left) == 0 || kill && time.Since(killing) > giveUp {
+		if !more || kill && time.Since(killing) > giveUp {
 			break
 		}
 		select {
@@ -215,7 +227,7 @@ func (w *wait) clearing() {
 		}
 	}
 	w.result.Orphans = len(w.brood.told)
-	if left := w.brood.all(); len(left) > 0 {
+	if left, _ := w.brood.all(); len(left) > 0 {
 		w.result.Left = append(w.result.Left, numbers(left)...)
 		w.o.warnf("processes the command left behind could not be ended: %v", w.result.Left)
 	}
