@@ -547,3 +547,15 @@ func TestLeasesOfOthersAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestExamineLooksForTheProgramsAndRunsNone(t *testing.T) {
+	dir := t.TempDir()
+	path := script(t, "touch "+dir+"/ran")
+	found := newBench(t, nil).open().Examine(t.Context(), []providers.Request{ask(path), ask(path + " again"), ask("./nowhere")})
+	if len(found) != 2 || found[0].Level != providers.OK || found[1].Level != providers.Fail || !strings.Contains(found[1].Says, "no such file") {
+		t.Errorf("found %+v", found)
+	}
+	if _, err := os.Stat(dir + "/ran"); err == nil {
+		t.Error("it was run")
+	}
+}

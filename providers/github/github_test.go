@@ -476,3 +476,16 @@ func publicKey(t *testing.T, vault *harness.VaultServer) *rsa.PublicKey {
 	}
 	return key.(*rsa.PublicKey)
 }
+
+func TestExamineFindsTheInstallationsAndIssuesNothing(t *testing.T) {
+	b := newBench(t)
+	found := b.open().Examine(within(t, 60*time.Second), []providers.Request{
+		ask("owner=acme&repositories=app&permissions=contents:read"), ask("owner=nobody&repositories=app&permissions=contents:read"),
+	})
+	if len(found) != 3 || found[0].Level != providers.Warn || found[1].Level != providers.OK || !strings.Contains(found[1].Says, "1001 of acme") || found[2].Level != providers.Fail {
+		t.Errorf("found %+v", found)
+	}
+	if live := b.Live(); len(live) != 0 || strings.Contains(b.Log(), "access_tokens") {
+		t.Errorf("left %q; asked:\n%s", live, b.Log())
+	}
+}

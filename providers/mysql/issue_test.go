@@ -225,3 +225,39 @@ func TestTwentyIssuesAtOnceOverOneLogin(t *testing.T) {
 		t.Errorf("left: %q", users)
 	}
 }
+
+func TestExamineSaysWhatEachPromiseRestsOn(t *testing.T) {
+	s := openShop(t)
+	s.Exec("CREATE ROLE maker; GRANT CREATE USER ON *.* TO maker")
+	says := func() string {
+		t.Helper()
+		var all []string
+		for _, f := range s.session.Examine(within(t, 60*time.Second), []providers.Request{ask("readonly"), ask("maker"), ask("nobody"), ask("readonly")}) {
+			all = append(all, fmt.Sprintf("%s %s: %s → %s", f.Level, f.Promise, f.Says, f.Fix))
+		}
+		return strings.Join(all, "\n")
+	}
+	want := func(text string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(text, part) {
+				t.Errorf("%q is not said:\n%s", part, text)
+			}
+		}
+	}
+	text := says()
+	want(text, "warn P2: the server's event scheduler is off", "ok : users with the role readonly", "maker has CREATE USER", "there is no such role")
+	if strings.Count(text, "role readonly") != 1 {
+		t.Errorf("a role is examined twice:\n%s", text)
+	}
+	s.Exec("SET GLOBAL event_scheduler = ON")
+	s.deputize("deputy")
+	want(says(), "warn P2: the administrator may not make events")
+	s.deputize("punctual", "GRANT EVENT ON mysql.* TO punctual")
+	want(says(), "ok P2: the server ends a user")
+	s.deputize("blind", "REVOKE PROCESS ON *.* FROM blind", "REVOKE CREATE USER ON *.* FROM blind")
+	want(says(), "fail P1: ", "may not make users")
+	if len(s.intents) != 0 || len(s.Users("wc_")) != 0 {
+		t.Error("something was issued")
+	}
+}

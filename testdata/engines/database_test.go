@@ -129,3 +129,24 @@ func TestCassandra(t *testing.T) {
 		t.Errorf("left:\n%s", roles)
 	}
 }
+
+func TestRabbitMQ(t *testing.T) {
+	trial.Has(t, "curl", "curl")
+	w := trial.New(t)
+	rabbit := harness.RabbitMQ(t)
+	w.Mount("rabbitmq")
+	w.Vault.Write("rabbitmq/config/connection", map[string]any{"connection_uri": rabbit.URL, "username": rabbit.User, "password": rabbit.Password})
+	w.Vault.Write("rabbitmq/roles/reader", map[string]any{"tags": "monitoring", "vhosts": `{"/": {"configure": "", "write": "", "read": ".*"}}`})
+	w.Env = []string{"API=" + rabbit.URL}
+	r := w.Run("vault:rabbitmq/creds/reader?host="+rabbit.Host+" as=rabbitmq", `
+		curl -sSf -u "$RABBITMQ_USERNAME:$RABBITMQ_PASSWORD" "$API/api/whoami" | jq -r '"as " + .name' | grep -c "as $RABBITMQ_USERNAME"
+		curl -s -o answer -w '%{http_code}\n' -u "$RABBITMQ_USERNAME:$RABBITMQ_PASSWORD" -X PUT "$API/api/users/other" -d '{"password":"x","tags":""}'
+		echo "url $AMQP_URL"`).
+		Succeeded(providers.Proven).Says("1", "401")
+	if _, url, _ := strings.Cut(r.Stdout, "url "); !strings.HasSuffix(strings.TrimSpace(url), ":***@"+rabbit.Host) {
+		t.Errorf("AMQP_URL is %s", url)
+	}
+	if left := rabbit.Users(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}

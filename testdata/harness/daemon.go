@@ -77,6 +77,7 @@ func (d *daemon) start(limit time.Duration, ready func() error, env []string, ar
 		d.t.Fatalf("starting %s: %v", d.name, err)
 	}
 	d.t.Cleanup(func() {
+		_ = syscall.Kill(-d.process.pid, syscall.SIGKILL) // its group: some are started by a shell
 		d.process.end(syscall.SIGKILL)
 		if d.t.Failed() {
 			d.t.Logf("end of the log of %s:\n%s", d.name, tail(d.log(), 40))

@@ -1,0 +1,106 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/with-creds/with-creds/providers"
+)
+
+var _ providers.Examiner = (*Session)(nil)
+
+// Examine asks the server about itself, the administrator and each role: one round trip, and one for each role.
+func (s *Session) Examine(ctx context.Context, requests []providers.Request) []providers.Finding {
+	e := &examination{session: s}
+	if err := again(ctx, func() error {
+		e.found = nil
+		return s.use(ctx, func(c *connection) error { return e.server(ctx, c) })
+	}); err != nil {
+		e.add(providers.Fail, "", "", "%v", failed(err, "asking the server about itself"))
+		return e.found
+	}
+	seen := map[string]bool{}
+	for _, r := range requests {
+		q, err := parseRequest(r)
+		if err != nil || seen[q.role] {
+			continue
+		}
+		seen[q.role] = true
+		e.role(ctx, q)
+	}
+	return e.found
+}
+
+// An examination collects what is found.
+type examination struct {
+	session *Session
+	found   []providers.Finding
+}
+
+func (e *examination) add(level providers.Level, promise, fix, format string, args ...any) {
+	e.found = append(e.found, providers.Finding{Level: level, Promise: promise, Says: fmt.Sprintf(format, args...), Fix: fix})
+}
+
+// server is about the server, the way to it, and the administrator.
+func (e *examination) server(ctx context.Context, c *connection) error {
+	results, err := c.exec(ctx, `SELECT VERSION(), @@GLOBAL.read_only, CURRENT_USER(), (SELECT COUNT(*) FROM information_schema.SCHEMA_PRIVILEGES
+		WHERE PRIVILEGE_TYPE = 'EVENT' AND TABLE_SCHEMA = 'mysql' AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), ''''));
+		SHOW SESSION STATUS LIKE 'Ssl_cipher'`)
+	if err != nil {
+		return err
+	}
+	about := results[0][0]
+	version, readOnly, admin, mayEvents := about[0], about[1] == "1" || about[1] == "ON", about[2], about[3] != "0" || c.may["EVENT"]
+	if readOnly {
+		e.add(providers.Fail, "", "name the primary", "%s at %s is read-only, as a replica is: no user can be made on it", version, e.session.target.server())
+	} else {
+		e.add(providers.OK, "", "", "%s answers", version)
+	}
+	if len(results[1]) == 1 && results[1][0][1] == "" && !e.local() {
+		e.add(providers.Warn, "P3", "use ssl-mode=VERIFY_IDENTITY in "+urlVariable, "what is read and written crosses the network in clear (passwords do not)")
+	}
+	if !c.may["CREATE USER"] {
+		e.add(providers.Fail, "", "GRANT CREATE USER ON *.* TO the administrator", "the administrator %s may not make users", admin)
+	}
+	if err := c.mayEndSessions(); err != nil {
+		e.add(providers.Fail, "P1", "GRANT PROCESS and CONNECTION ADMIN (MySQL: CONNECTION_ADMIN) ON *.* TO the administrator", "%v", err)
+	}
+	switch {
+	case !c.scheduler:
+		e.add(providers.Warn, "P2", "SET GLOBAL event_scheduler = ON, and the same in the server's configuration",
+			"the server's event scheduler is off: it does not end users by itself, so there is no leash; after a power cut `with-creds sweep` must")
+	case !mayEvents:
+		e.add(providers.Warn, "P2", "GRANT EVENT ON mysql.* TO the administrator",
+			"the administrator may not make events, so the server does not end users by itself, and there is no leash; after a power cut `with-creds sweep` must")
+	default:
+		e.add(providers.OK, "P2", "", "the server ends a user that is not renewed any more, by an event")
+	}
+	return nil
+}
+
+// local reports whether nobody can listen on the way.
+func (e *examination) local() bool {
+	t := e.session.target
+	ip := net.ParseIP(t.Host)
+	return t.Socket != "" || t.Host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// role is about one role that users are to have.
+func (e *examination) role(ctx context.Context, q request) {
+	var warnings []string
+	err := again(ctx, func() error {
+		return e.session.use(ctx, func(c *connection) (err error) {
+			warnings, err = c.judge(ctx, q)
+			return err
+		})
+	})
+	if err != nil {
+		e.add(providers.Fail, "", "", "%v", failed(err, "the role "+q.role))
+		return
+	}
+	for _, w := range warnings {
+		e.add(providers.Warn, "P2", "", "%s", w)
+	}
+	e.add(providers.OK, "", "", "users with the role %s can be made; each is dropped at the end, and proven to be gone from mysql.user", q.role)
+}
