@@ -40,12 +40,11 @@ func (r *run) placeFiles() error {
 // privateDir makes the run's private directory when it is first needed, and returns its path.
 func (r *run) privateDir() (string, error) {
 	if r.dir == nil {
-		dir, err := bind.NewDir(bind.Places(r.lookupEnv), r.Log.Warn)
+		dir, err := bind.NewDir(bind.Places(r.lookupEnv), r.Log.Warn, r.guard.Dir)
 		if err != nil {
 			return "", err
 		}
 		r.dir = dir
-		r.guard.Dir(dir.Path())
 	}
 	return r.dir.Path(), nil
 }
@@ -61,6 +60,7 @@ func (r *run) placeEnvFile() error {
 	}
 	if r.EnvFile == "auto" {
 		r.envFile = filepath.Join(r.dir.Path(), envFileName)
+		r.envNext = bind.Beside(r.envFile)
 		return bind.WritePrivate(r.envFile, text)
 	}
 	if r.envFile, err = filepath.Abs(r.EnvFile); err != nil {
@@ -69,7 +69,9 @@ func (r *run) placeEnvFile() error {
 	if _, err := os.Lstat(r.envFile); err == nil {
 		return fmt.Errorf("--env-file: %s is there already; it would be removed when the command ends", r.envFile)
 	}
+	r.envNext = bind.Beside(r.envFile)
 	r.guard.File(r.envFile)
+	r.guard.File(r.envNext)
 	if err := bind.WritePrivate(r.envFile, text); err != nil {
 		return fmt.Errorf("--env-file: %w", err)
 	}
@@ -85,7 +87,7 @@ func (r *run) rewriteEnvFile() error {
 	if err != nil {
 		return err
 	}
-	return bind.ReplacePrivate(r.envFile, text)
+	return bind.ReplacePrivate(r.envFile, r.envNext, text)
 }
 
 // removeFiles takes away what placeFiles made. What cannot be removed is told; the guard tries again.

@@ -110,6 +110,7 @@ type run struct {
 	issued   []*issued
 	dir      *bind.Dir // of private files; nil: none
 	envFile  string    // where the variables are instead of in the environment; empty: in the environment
+	envNext  string    // where its next content is written before it takes the place of the last
 	masker   *mask.Masker
 	masked   atomic.Int64
 	requests atomic.Int64

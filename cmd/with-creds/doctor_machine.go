@@ -98,7 +98,7 @@ func examineJournal(dir string) []providers.Finding {
 func examineFiles(env map[string]string) providers.Finding {
 	var warned string
 	lookup := func(name string) (string, bool) { v := env[name]; return v, v != "" }
-	dir, err := bind.NewDir(bind.Places(lookup), func(format string, args ...any) { warned = fmt.Sprintf(format, args...) })
+	dir, err := bind.NewDir(bind.Places(lookup), func(format string, args ...any) { warned = fmt.Sprintf(format, args...) }, nil)
 	if err != nil {
 		return providers.Finding{Level: providers.Fail, Promise: "P3", Says: err.Error(), Fix: "mount a tmpfs and name it in XDG_RUNTIME_DIR"}
 	}

@@ -57,8 +57,9 @@ const leastFree = 1 << 20
 
 // NewDir makes a private directory in the first place that is in RAM and fit for it, or else in the first that is fit,
 // and says so through warn. A place is fit when nobody else can rename or replace what is made in it. The error lists
-// what is wrong with each place.
-func NewDir(places []Place, warn func(format string, args ...any)) (*Dir, error) {
+// what is wrong with each place. before is told a directory's path before there is one, so that whoever is to remove it in the place of a process that is
+// killed knows of it in time. Either function may be nil.
+func NewDir(places []Place, warn func(format string, args ...any), before func(path string)) (*Dir, error) {
 	var faults []string
 	var disks []Place
 	for _, p := range places {
@@ -71,14 +72,14 @@ func NewDir(places []Place, warn func(format string, args ...any)) (*Dir, error)
 			faults = append(faults, fmt.Sprintf("%s: only %d bytes are free", p.Name, free))
 			continue
 		}
-		d, err := newDirIn(p.Path)
+		d, err := newDirIn(p.Path, before)
 		if err == nil {
 			return d, nil
 		}
 		faults = append(faults, fmt.Sprintf("%s: %v", p.Name, err))
 	}
 	for _, p := range disks {
-		d, err := newDirIn(p.Path)
+		d, err := newDirIn(p.Path, before)
 		if err != nil {
 			faults = append(faults, fmt.Sprintf("%s: %v", p.Name, err))
 			continue
@@ -95,7 +96,7 @@ func NewDir(places []Place, warn func(format string, args ...any)) (*Dir, error)
 const namePrefix = "with-creds-"
 
 // newDirIn makes a private directory in an existing one.
-func newDirIn(place string) (_ *Dir, err error) {
+func newDirIn(place string, before func(path string)) (_ *Dir, err error) {
 	place, err = filepath.EvalSymlinks(place)
 	if err != nil {
 		return nil, err
@@ -108,6 +109,9 @@ func newDirIn(place string) (_ *Dir, err error) {
 		return nil, err
 	}
 	name := namePrefix + strings.ToLower(rand.Text())
+	if before != nil {
+		before(filepath.Join(place, name))
+	}
 	if err := base.Mkdir(name, 0o700); err != nil {
 		return nil, errors.Join(err, base.Close())
 	}
@@ -173,7 +177,7 @@ func (d *Dir) Replace(name, content string) error {
 	if !spec.IsName(name) {
 		return fmt.Errorf("replacing a private file: %s names no variable", plain(name))
 	}
-	return replace(d.root, d.path, name, content)
+	return replace(d.root, d.path, name, beside(name), content)
 }
 
 // Remove removes the directory and everything in it, whatever the command put there, without following a link. It may be
@@ -257,10 +261,20 @@ func WritePrivate(path, content string) error {
 	return inParent(path, content, writeNew)
 }
 
-// ReplacePrivate is Dir.Replace for such a path. What was there before, a link too, is replaced and not written to.
-func ReplacePrivate(path, content string) error {
-	return inParent(path, content, replace)
+// ReplacePrivate is Dir.Replace for such a path. What was there before, a link too, is replaced and not written to. The new content is
+// written to beside first, a path that Beside made: whoever is to remove the file must know of that one too.
+func ReplacePrivate(path, beside, content string) error {
+	return inParent(path, content, func(root *os.Root, dir, name, content string) error {
+		return replace(root, dir, name, filepath.Base(beside), content)
+	})
 }
+
+// Beside is a path in the same directory that nobody can have guessed and used.
+func Beside(path string) string {
+	return filepath.Join(filepath.Dir(path), beside(filepath.Base(path)))
+}
+
+func beside(name string) string { return "." + name + "." + strings.ToLower(rand.Text()) }
 
 func inParent(path, content string, write func(root *os.Root, dir, name, content string) error) error {
 	dir, name := filepath.Split(path)
@@ -296,8 +310,7 @@ func writeNew(root *os.Root, dir, name, content string) error {
 }
 
 // replace writes beside the file and renames over it, which rename(2) promises to do in one step.
-func replace(root *os.Root, dir, name, content string) error {
-	beside := "." + name + "." + strings.ToLower(rand.Text())
+func replace(root *os.Root, dir, name, beside, content string) error {
 	if err := writeNew(root, dir, beside, content); err != nil {
 		return err
 	}

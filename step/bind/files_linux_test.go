@@ -66,7 +66,7 @@ func TestHelperWritesUnderAUmask(t *testing.T) {
 	}
 	before := unix.Umask(umask)
 	defer unix.Umask(before)
-	d, err := NewDir([]Place{{place, "the test's"}}, nil)
+	d, err := NewDir([]Place{{place, "the test's"}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestHelperWritesUnderAUmask(t *testing.T) {
 		}
 	}
 	// A command that makes everything read-only keeps nothing: neither from the run nor from the guard.
-	other, err := NewDir([]Place{{place, "the test's"}}, nil)
+	other, err := NewDir([]Place{{place, "the test's"}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestAPlaceThatOthersControlIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := NewDir([]Place{{dir, "$PLACE"}}, nil); err == nil || !strings.Contains(err.Error(), name) {
+			if _, err := NewDir([]Place{{dir, "$PLACE"}}, nil, nil); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("got %v", err)
 			}
 			if entries, _ := os.ReadDir(dir); len(entries) > 0 {
@@ -140,7 +140,7 @@ func TestAStickyPlaceOpenToAllServes(t *testing.T) {
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
-	d, err := NewDir([]Place{{dir, "$PLACE"}}, nil)
+	d, err := NewDir([]Place{{dir, "$PLACE"}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestRAMIsPreferredAndADiskIsWarnedOf(t *testing.T) {
 	}
 	var warned []string
 	warn := func(format string, args ...any) { warned = append(warned, fmt.Sprintf(format, args...)) }
-	d, err := NewDir([]Place{{disk, "$DISK"}, {ram, "$RAM"}}, warn)
+	d, err := NewDir([]Place{{disk, "$DISK"}, {ram, "$RAM"}}, warn, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestRAMIsPreferredAndADiskIsWarnedOf(t *testing.T) {
 	if err := d.Remove(); err != nil {
 		t.Error(err)
 	}
-	if d, err = NewDir([]Place{{disk, "$DISK"}}, warn); err != nil {
+	if d, err = NewDir([]Place{{disk, "$DISK"}}, warn, nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(warned) != 1 || !strings.Contains(warned[0], "$DISK") {
@@ -211,7 +211,7 @@ func TestAFullPlaceLeavesNothingHalfWritten(t *testing.T) {
 		return dir
 	}
 	small, next := mount("512k"), mount("4m")
-	d, err := NewDir([]Place{{small, "$SMALL"}, {next, "$NEXT"}}, nil)
+	d, err := NewDir([]Place{{small, "$SMALL"}, {next, "$NEXT"}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestAFullPlaceLeavesNothingHalfWritten(t *testing.T) {
 	if err := d.Remove(); err != nil {
 		t.Error(err)
 	}
-	if _, err := NewDir([]Place{{small, "$SMALL"}}, nil); err == nil || !strings.Contains(err.Error(), "bytes are free") {
+	if _, err := NewDir([]Place{{small, "$SMALL"}}, nil, nil); err == nil || !strings.Contains(err.Error(), "bytes are free") {
 		t.Errorf("got %v", err)
 	}
 }

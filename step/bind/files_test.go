@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +16,7 @@ import (
 // newDir makes a private directory below a test's own.
 func newDir(t *testing.T) *Dir {
 	t.Helper()
-	d, err := NewDir([]Place{{t.TempDir(), "the test's"}}, nil)
+	d, err := NewDir([]Place{{t.TempDir(), "the test's"}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,9 +266,38 @@ func TestNoPlaceAtAllIsSaidWithEachReason(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := NewDir([]Place{{missing, "$A"}, {file, "$B"}}, nil)
+	_, err := NewDir([]Place{{missing, "$A"}, {file, "$B"}}, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "$A: ") || !strings.Contains(err.Error(), "$B: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatIsAboutToBeMadeIsToldBefore(t *testing.T) {
+	var told []string
+	d, err := NewDir([]Place{{t.TempDir(), "the test's"}}, nil, func(path string) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there already: %v", path, err)
+		}
+		told = append(told, path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(told, []string{d.Path()}) {
+		t.Errorf("told of %q, made %s", told, d.Path())
+	}
+	if err := d.Remove(); err != nil {
+		t.Error(err)
+	}
+	// Nothing but the path that was told of is written to: it is in the way here.
+	t.Chdir(t.TempDir())
+	for path, content := range map[string]string{"env": "A=1\n", "in the way": ""} {
+		if err := WritePrivate(path, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ReplacePrivate("env", "in the way", "A=2\n"); !errors.Is(err, fs.ErrExist) || read(t, "env") != "A=1\n" {
+		t.Errorf("%v, %q", err, read(t, "env"))
 	}
 }
 
@@ -282,7 +312,7 @@ func TestAPersonsPathIsWrittenAsCarefully(t *testing.T) {
 	if err := WritePrivate("env", "A=2\n"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("overwritten: %v", err)
 	}
-	if err := ReplacePrivate("env", "A=3\n"); err != nil || read(t, "env") != "A=3\n" {
+	if err := ReplacePrivate("env", Beside("env"), "A=3\n"); err != nil || read(t, "env") != "A=3\n" {
 		t.Errorf("%v, %q", err, read(t, "env"))
 	}
 	if err := os.Mkdir("d", 0o700); err != nil {
@@ -294,7 +324,7 @@ func TestAPersonsPathIsWrittenAsCarefully(t *testing.T) {
 	if err := WritePrivate("missing/env", "x"); err == nil {
 		t.Error("written into a directory that is not there")
 	}
-	if err := ReplacePrivate("d", "x"); err == nil {
+	if err := ReplacePrivate("d", Beside("d"), "x"); err == nil {
 		t.Error("a directory is replaced")
 	}
 }
