@@ -247,6 +247,7 @@ func (s *MariaDBServer) connect(user, password, database string) (*sql.Conn, err
 		return nil, err
 	}
 	db := sql.OpenDB(connector)
+	db.SetMaxIdleConns(-1) // closing the connection is to end it: a thousand runs' would be more than the server takes
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		db.Close()
