@@ -50,12 +50,14 @@ servers: ## install or build the servers that the tests start
 	@testdata/servers/install
 
 .PHONY: lint
-lint: ## formatting, golangci-lint, vet for each system, modules tidy, shell scripts
+lint: ## formatting, golangci-lint (gosec in it), govulncheck, vet for each system, modules tidy, shell scripts
 	@testdata/tools/need shellcheck
 	@echo 'make lint: gofmt'
 	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt these: $$unformatted" >&2; exit 1; }
 	@echo 'make lint: golangci-lint'
 	@linter=$$(testdata/tools/golangci-lint/build); "$$linter" run --allow-serial-runners ./... $(TESTDATA_PACKAGES)
+	@echo 'make lint: govulncheck'
+	@testdata/tools/govulncheck/check ./...
 	@for system in linux darwin; do \
 		echo "make lint: go vet for $$system"; CGO_ENABLED=0 GOOS=$$system go vet ./... $(TESTDATA_PACKAGES); done
 	@echo 'make lint: go build for windows'
