@@ -129,6 +129,7 @@ func (w *world) app() *cli.App {
 			w.stopCommand(),
 			w.sweepCommand(),
 			w.maskCommand(),
+			w.copyCommand(),
 			w.completionCommand(),
 			w.providerCommand(),
 			w.credentialCommand(),

@@ -96,6 +96,8 @@ func (w *world) arguments(path []string) suggestions {
 		return suggestions{candidates: providerNames("")}
 	case "presets":
 		return suggestions{candidates: w.presetNames("")}
+	case "copy":
+		return suggestions{files: true}
 	case "completion":
 		return suggestions{candidates: []suggestion{{"bash", ""}, {"zsh", ""}, {"fish", ""}}}
 	case "lease list", "lease lookup", "lease renew", "lease revoke":
