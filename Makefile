@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 # Servers' tests wait more than they compute. The race detector takes three times the time and wants a C compiler, so it
 # reads the packages that run goroutines over shared state, and leaves whole-process tests alone (it does not see their children).
 TEST_TIMEOUT ?= 15m
-RACE_PACKAGES ?= ./step/lease ./step/mask ./step/bind ./step/spec ./providers/...
+RACE_PACKAGES ?= ./step/lease ./step/mask ./step/bind ./step/spec ./step/serve ./step/ready ./providers/...
 FUZZTIME ?= 20s
 N ?= 1000
 
@@ -36,6 +36,7 @@ test: servers ## everything, against real servers (the first time about ten minu
 	@testdata/tools/need gcc
 	@testdata/tools/need ps procps
 	@testdata/tools/need setsid util-linux
+	@testdata/tools/need groff groff-base
 	@testdata/tools/need zsh && testdata/tools/need fish
 	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need rsync && testdata/tools/need groovy && testdata/tools/build act >/dev/null
 	@echo 'make test: with the race detector: $(RACE_PACKAGES)'

@@ -20,8 +20,8 @@ import (
 // is what one looks for in CloudTrail.
 var public = []string{
 	"access_key", "arn", "authority_key_id", "ca_chain", "certificate", "client_id", "distinguished_names", "dn", "expiration", "expire_time",
-	"expires_at_seconds", "ip", "issuing_ca", "key_type", "last_vault_rotation", "lease_duration", "not_before", "port", "private_key_type", "public_key",
-	"rotation_period", "serial_number", "service_account_name", "service_account_namespace", "signed_key", "ssh_key_type", "token_ttl", "ttl", "username",
+	"expires_at_seconds", "expires_in", "expires_on", "ip", "issuing_ca", "key_type", "last_vault_rotation", "lease_duration", "not_before", "port", "private_key_type", "public_key",
+	"resource", "rotation_period", "serial_number", "service_account_name", "service_account_namespace", "signed_key", "ssh_key_type", "token_ttl", "token_type", "ttl", "username",
 }
 
 // A flattener collects the fields of an answer: nested names are joined by dots; a list of plain values is one field with a line for each, and
@@ -136,7 +136,7 @@ func endOf(data map[string]any, now time.Time) time.Time {
 	if _, _, ok := versioned(data); ok {
 		return time.Time{}
 	}
-	for _, name := range []string{"expiration", "expires_at_seconds"} { // pki, gcp
+	for _, name := range []string{"expiration", "expires_at_seconds", "expires_on"} { // pki, gcp, azure
 		if at, ok := number(data[name]); ok && at > now.Unix() {
 			return time.Unix(at, 0)
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/engines/trial"
@@ -79,7 +80,7 @@ func TestAWSTemporaryCredentials(t *testing.T) {
 	for role, want := range map[string]string{"deploy": ":assumed-role/deploy/", "federated": "arn:aws:", "session": "arn:aws:"} {
 		for _, preset := range []string{"aws", "aws-endpoint"} {
 			r := w.Run("vault:aws/sts/"+role+"?ttl=15m&region=us-east-1 as="+preset, whoami+`; echo "secret ${AWS_SECRET_ACCESS_KEY}${AWS_CONTAINER_AUTHORIZATION_TOKEN-}"`).
-				Succeeded(providers.Expires).Says("secret ***")
+				Succeeded(providers.Expires).Says("secret ***").Lasts(15 * time.Minute)
 			if !strings.Contains(r.Stdout, want) {
 				t.Errorf("%s as=%s: the command was another:\n%s", role, preset, r.Stdout)
 			}

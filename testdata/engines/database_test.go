@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/engines/trial"
@@ -54,7 +55,7 @@ func TestPostgreSQLStaticRoleIsFetchedAgainWhenItsPasswordRotates(t *testing.T) 
 	pg.Exec("app", "CREATE ROLE app_static LOGIN; GRANT SELECT ON items TO app_static")
 	w.Vault.Write("database/static-roles/app", map[string]any{"db_name": "postgresql", "username": "app_static", "rotation_period": "8s"})
 	// A minute at most: until the password has changed twice and each new one was good for a login.
-	w.Run("vault:database/static-creds/app as=postgres-files", `
+	r := w.Run("vault:database/static-creds/app as=postgres-files", `
 		seen=; changes=0; end=$(($(date +%s) + 60))
 		while [ $changes -lt 3 ] && [ "$(date +%s)" -lt $end ]; do
 			now=$(cksum <"$PGPASSFILE")
@@ -63,6 +64,23 @@ func TestPostgreSQLStaticRoleIsFetchedAgainWhenItsPasswordRotates(t *testing.T) 
 		done
 		echo "changes $changes"`).
 		Succeeded(providers.Expires).Says("changes 3")
+	c := r.Receipt.Credentials[0]
+	if c.Replacements < 2 || c.Username != "app_static" {
+		t.Errorf("the receipt has %d replacements for %q", c.Replacements, c.Username)
+	}
+	// The end is that of the last password: the first ended within 8 s.
+	if end := c.Revocation.At; end.Sub(c.Issued) < 9*time.Second || end.Sub(r.Receipt.Ended) > 9*time.Second {
+		t.Errorf("the receipt has an end %v after it was issued, and %v after the run's", end.Sub(c.Issued), end.Sub(r.Receipt.Ended))
+	}
+}
+
+// What a static role's password is goes into variables as it is then; the end is told.
+func TestPostgreSQLStaticRoleInVariables(t *testing.T) {
+	w, pg := withPostgres(t)
+	pg.Exec("app", "CREATE ROLE app_static LOGIN; GRANT SELECT ON items TO app_static")
+	w.Vault.Write("database/static-roles/app", map[string]any{"db_name": "postgresql", "username": "app_static", "rotation_period": "1h"})
+	w.Run("vault:database/static-creds/app as=postgres", `psql -XAtc 'select current_user, count(*) from items'`).
+		Succeeded(providers.Expires).Says("app_static|100").Lasts(time.Hour)
 }
 
 func TestMariaDB(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/engines/trial"
@@ -45,7 +46,7 @@ func TestLDAPStaticAccount(t *testing.T) {
 	w, ldap := withLDAP(t)
 	dn, password := ldap.AddPerson("backup")
 	w.Vault.Write("ldap/static-role/backup", map[string]any{"dn": dn, "username": "backup", "rotation_period": "1h"})
-	w.Run("vault:ldap/static-cred/backup as=ldap", search).Succeeded(providers.Expires).Says("dn: dc=test").Hides(password)
+	w.Run("vault:ldap/static-cred/backup as=ldap", search).Succeeded(providers.Expires).Says("dn: dc=test").Hides(password).Lasts(time.Hour)
 	if ldap.Binds(dn, password) {
 		t.Error("the password was not rotated")
 	}

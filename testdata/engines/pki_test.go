@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/engines/trial"
@@ -101,7 +102,7 @@ func TestACertificateWhoseRevocationThePolicyForbidsIsSaidToExpire(t *testing.T)
 	w := withPKI(t)
 	w.Vault.Policy("issue-only", `path "pki/issue/client" { capabilities = ["update"] }`)
 	w.Env = append(w.Env, "VAULT_TOKEN="+w.Vault.Token("issue-only"))
-	w.Run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki", "true").Succeeded(providers.Expires)
+	w.Run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki", "true").Succeeded(providers.Expires).Lasts(10 * time.Minute)
 }
 
 func TestKubernetesTokenInAPrivateKubeconfig(t *testing.T) {

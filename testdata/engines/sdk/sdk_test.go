@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/engines/trial"
@@ -124,6 +125,13 @@ func TestAzureServicePrincipal(t *testing.T) {
 	gone(t, kept)
 }
 
+func TestAzureAccessToken(t *testing.T) {
+	w, _ := withStandin(t, "secret")
+	w.Vault.Mount("azure", "standin-secret")
+	w.Run("vault:azure/token/deploy as=azure", `test -z "${AZURE_CLIENT_ID-}${AZURE_CLIENT_SECRET-}"; echo "Bearer $AZURE_ACCESS_TOKEN"`).
+		Succeeded(providers.Expires).Says("Bearer ***").Lasts(time.Hour)
+}
+
 func TestGCPKeysAndTokens(t *testing.T) {
 	w, kept := withStandin(t, "secret")
 	w.Vault.Mount("gcp", "standin-secret")
@@ -138,7 +146,7 @@ func TestGCPKeysAndTokens(t *testing.T) {
 		w.Run("vault:gcp/"+of+"/deploy/token as=gcp", `
 			test "$(cat "$CLOUDSDK_AUTH_ACCESS_TOKEN_FILE")" = "$GOOGLE_OAUTH_ACCESS_TOKEN"
 			echo "token $GOOGLE_OAUTH_ACCESS_TOKEN"; test -z "${GOOGLE_APPLICATION_CREDENTIALS-}"`).
-			Succeeded(providers.Expires).Says("token ***")
+			Succeeded(providers.Expires).Says("token ***").Lasts(59 * time.Minute)
 	}
 }
 

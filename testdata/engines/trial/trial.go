@@ -87,36 +87,63 @@ type Run struct {
 	Receipt        receipt.Receipt
 }
 
-// Start begins `with-creds -c SPEC -- sh -euc SCRIPT`; the result waits for its end.
-func (w *World) Start(spec, script string) (wait func() Run) {
+// A Going run has begun.
+type Going struct {
+	t              *testing.T
+	c              *exec.Cmd
+	dir            string // where it runs
+	stdout, stderr bytes.Buffer
+}
+
+// Start begins `with-creds -c SPEC -- sh -euc SCRIPT`.
+func (w *World) Start(spec, script string) *Going {
 	w.T.Helper()
-	dir := w.T.TempDir()
+	return w.begin(spec, product, slices.Concat(w.Flags, []string{"-c", spec, "--", "sh", "-euc", script})...)
+}
+
+// begin runs a program with a token for what a spec asks.
+func (w *World) begin(spec, program string, args ...string) *Going {
+	w.T.Helper()
+	g := &Going{t: w.T, dir: w.T.TempDir()}
 	path, _, _ := strings.Cut(strings.TrimPrefix(strings.Fields(spec)[0], "vault:"), "?")
-	args := append([]string{"--receipt", filepath.Join(dir, "receipt.json")}, w.Flags...)
-	c := exec.Command(product, append(args, "-c", spec, "--", "sh", "-euc", script)...)
-	c.Dir = dir
-	c.Env = append([]string{
-		"PATH=" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + dir, "XDG_RUNTIME_DIR=" + shortDir(w.T), "LC_ALL=C.UTF-8",
-		"VAULT_ADDR=" + w.Vault.Addr, "VAULT_TOKEN=" + w.token(path),
+	g.c = exec.Command(program, args...)
+	g.c.Dir = g.dir
+	g.c.Env = append([]string{
+		"PATH=" + filepath.Dir(product) + ":" + os.Getenv("PATH") + ":/usr/sbin", "HOME=" + g.dir, "XDG_RUNTIME_DIR=" + shortDir(w.T), "LC_ALL=C.UTF-8",
+		"VAULT_ADDR=" + w.Vault.Addr, "VAULT_TOKEN=" + w.token(path), "WITH_CREDS_RECEIPT=" + filepath.Join(g.dir, "receipt.json"),
 	}, w.Env...)
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
-	if err := c.Start(); err != nil {
+	g.c.Stdout, g.c.Stderr = &g.stdout, &g.stderr
+	if err := g.c.Start(); err != nil {
 		w.T.Fatal(err)
 	}
-	return func() Run {
-		w.T.Helper()
-		_ = c.Wait() // the code is in ProcessState
-		r := Run{T: w.T, Code: c.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
-		text, err := os.ReadFile(filepath.Join(dir, "receipt.json"))
-		if err == nil {
-			err = json.Unmarshal(text, &r.Receipt)
-		}
-		if err != nil {
-			w.T.Fatalf("no receipt: %v; exit code %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
-		}
-		return r
+	return g
+}
+
+// End waits for it.
+func (g *Going) End() Run {
+	g.t.Helper()
+	_ = g.c.Wait() // the code is in ProcessState
+	r := Run{T: g.t, Code: g.c.ProcessState.ExitCode(), Stdout: g.stdout.String(), Stderr: g.stderr.String()}
+	text, err := os.ReadFile(filepath.Join(g.dir, "receipt.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &r.Receipt)
 	}
+	if err != nil {
+		g.t.Fatalf("no receipt: %v; exit code %d\n%s%s", err, r.Code, r.Stdout, r.Stderr)
+	}
+	return r
+}
+
+// Killed waits for the end of one whose with-creds was killed: its guard removes the journal last.
+func (g *Going) Killed() {
+	g.t.Helper()
+	if err := g.c.Wait(); g.c.ProcessState.ExitCode() >= 0 {
+		g.t.Errorf("it was not killed: %v\n%s", err, g.stderr.String())
+	}
+	Eventually(g.t, "the guard is done", func() bool {
+		journals, _ := filepath.Glob(filepath.Join(g.dir, ".local/state/with-creds/journal/*"))
+		return len(journals) == 0
+	})
 }
 
 // shortDir is a private directory in RAM with a short path, for sockets.
@@ -138,7 +165,7 @@ func shortDir(t *testing.T) string {
 // Run is Start and its end.
 func (w *World) Run(spec, script string) Run {
 	w.T.Helper()
-	return w.Start(spec, script)()
+	return w.Start(spec, script).End()
 }
 
 // Succeeded wants exit code 0 and this proof of the one credential's revocation; "" for one where there is nothing to revoke.
@@ -179,6 +206,19 @@ func (r Run) Hides(secrets ...string) Run {
 		if s == "" || strings.Contains(r.Stdout+r.Stderr, s) {
 			r.T.Errorf("a secret is in the output, or was never known")
 		}
+	}
+	return r
+}
+
+// Lasts wants the receipt to say of the one credential that it ends by itself, about this long after it was issued: a minute is left to slow machines.
+func (r Run) Lasts(about time.Duration) Run {
+	r.T.Helper()
+	c := r.Receipt.Credentials[0]
+	if c.Revocation == nil || c.Revocation.Proof != providers.Expires {
+		r.T.Fatalf("the receipt names no end: %+v", c.Revocation)
+	}
+	if life := c.Revocation.At.Sub(c.Issued); (life - about).Abs() > time.Minute {
+		r.T.Errorf("the receipt says that it ends %v after it was issued, want %v", life, about)
 	}
 	return r
 }

@@ -133,6 +133,14 @@ func (d directory) backend(ctx context.Context, config *logical.BackendConfig) (
 				id := rand.Text()
 				return leased("principal-"+id, map[string]any{"client_id": id, "client_secret": rand.Text() + "~.-_"})
 			}),
+			// path_access_token.go in those releases of vault-plugin-secrets-azure that have it: an adal.Token, and no lease.
+			read("token/"+name, func() (*logical.Response, error) {
+				now := time.Now()
+				return &logical.Response{Data: map[string]any{
+					"access_token": "eyJ0." + rand.Text() + "." + rand.Text(), "refresh_token": "", "token_type": "Bearer", "resource": "https://management.azure.com/",
+					"expires_in": 3599, "expires_on": now.Add(3599 * time.Second).Unix(), "not_before": now.Unix(),
+				}}, nil
+			}),
 			// https://developer.hashicorp.com/vault/api-docs/secret/gcp
 			read("roleset/"+name+"/key", key), read("static-account/"+name+"/key", key),
 			read("roleset/"+name+"/token", token), read("static-account/"+name+"/token", token), read("impersonated-account/"+name+"/token", token),
