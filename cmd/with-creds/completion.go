@@ -22,9 +22,9 @@ func (w *world) completionCommand() *cli.Command {
 		Name:  "completion",
 		Usage: "print what makes a shell complete flags, commands, presets and providers: bash, zsh or fish",
 		UsageText: "with-creds completion bash|zsh|fish\n\n" +
-			"source <(with-creds completion bash)      in ~/.bashrc\n" +
-			"source <(with-creds completion zsh)       in ~/.zshrc, after compinit\n" +
-			"with-creds completion fish | source       in ~/.config/fish/config.fish",
+			"source <(with-creds completion bash)      # in ~/.bashrc\n" +
+			"source <(with-creds completion zsh)       # in ~/.zshrc, after compinit\n" +
+			"with-creds completion fish | source       # in ~/.config/fish/config.fish",
 		Action: func(c *cli.Context) error {
 			shell := c.Args().First()
 			if shell == "words" {

@@ -13,6 +13,8 @@ func (w *world) credentialCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "credential",
 		Usage: "answer a program that asks for credentials, for as long as the run lasts",
+		UsageText: "with-creds credential git SOCKET get|store|erase\n\n" +
+			"with-creds -c 'github:installation?repositories=app&permissions=contents:read as=git' -- git ls-remote https://github.com/acme/app",
 		Subcommands: []*cli.Command{{
 			Name:  "git",
 			Usage: "git's credential helper; as=git tells git to run it",

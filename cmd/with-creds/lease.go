@@ -29,7 +29,7 @@ func (w *world) leaseCommand() *cli.Command {
 	all := &cli.Command{
 		Name:  "lease",
 		Usage: "look at the leases on a server, renew them and revoke them, whoever they were issued for",
-		UsageText: "with-creds lease list [PLACE]\nwith-creds lease revoke --prefix database/creds/readonly\n\n" +
+		UsageText: "with-creds lease list|lookup|renew|revoke [flags] [argument …]\n\nwith-creds lease list\nwith-creds lease revoke --prefix --sync --yes database/creds/readonly\n\n" +
 			"A PLACE is a path of Vault's (database/creds/readonly, or a part of one), or PROVIDER:PLACE, as in postgres:readonly.\n" +
 			"An ID is one that list shows. The login is your own: VAULT_ADDR, VAULT_TOKEN, … as for a run.",
 	}
@@ -38,7 +38,7 @@ func (w *world) leaseCommand() *cli.Command {
 		command("lookup", "what is known of a lease", "ID …", "with-creds lease lookup database/creds/readonly/ojyZ…", nil, w.lookupLeases),
 		command("renew", "give a lease more time, as far as its maximum allows", "ID …", "with-creds lease renew --increment 10m database/creds/readonly/ojyZ…",
 			[]cli.Flag{&cli.DurationFlag{Name: "increment", Usage: "make it end `DURATION` from now (default: as long as it was given last)"}}, w.renewLeases),
-		command("revoke", "end leases before their time", "ID …", "with-creds lease revoke --prefix --sync database/creds/readonly",
+		command("revoke", "end leases before their time", "ID …", "with-creds lease revoke database/creds/readonly/ojyZ…\nwith-creds lease revoke --prefix --sync --yes database/creds/readonly",
 			[]cli.Flag{
 				&cli.BoolFlag{Name: "prefix", Usage: "all leases under the PLACE that is given in place of an ID; asks first"},
 				&cli.BoolFlag{Name: "sync", Usage: "end each by itself, wait for it, and prove that it is gone (otherwise the server promises to)"},

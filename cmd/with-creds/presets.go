@@ -18,11 +18,11 @@ func (w *world) presetsCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "presets",
 		Usage: "show what as=PRESET binds, the built-in ones and your own (WITH_CREDS_PRESET_NAME='…bindings…')",
-		UsageText: "with-creds presets [--json] [NAME …]\n\n" +
-			"A preset of your own is a setting, in the environment or in the dotenv file:\n\n" +
-			"WITH_CREDS_PRESET_SHOP=\"SHOP_URL='https://{username|url}:{password|url}@shop' SHOP_KEY=@key?\"\n\n" +
-			"NAME=field binds a variable, NAME='text {field|filter}' composes one, NAME=@field is the path of a private file;\n" +
-			"a ? at the end binds only where the credential has the field; NAME==text is fixed. Then: -c 'vault:kv/data/shop as=shop'",
+		UsageText: "with-creds presets [--json] [NAME …]\n\nwith-creds presets postgres aws\n" +
+			"export WITH_CREDS_PRESET_SHOP=\"SHOP_URL='https://{username|url}:{password|url}@shop' SHOP_KEY=@key?\"; with-creds plan -c 'vault:kv/data/shop as=shop'\n\n" +
+			"A preset of your own is a setting, in the environment or in the dotenv file. NAME=field binds a variable,\n" +
+			"NAME='text {field|filter}' composes one, NAME=@field is the path of a private file; a ? at the end binds only where the\n" +
+			"credential has the field; NAME==text is fixed.",
 		Flags: append(flags(), &cli.BoolFlag{Name: "json", Usage: "for a program to read"}),
 		Action: func(c *cli.Context) error {
 			j, err := w.judge(c)

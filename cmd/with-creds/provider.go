@@ -15,8 +15,9 @@ import (
 
 func (w *world) providerCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "provider",
-		Usage: "help with writing a provider of your own",
+		Name:      "provider",
+		Usage:     "help with writing a provider of your own",
+		UsageText: "with-creds provider check [flags] 'PROGRAM [argument …][?parameter=value&…]'\n\nwith-creds provider check ./mint.sh",
 		Subcommands: []*cli.Command{{
 			Name:  "check",
 			Usage: "try a program that issues credentials (command:PROGRAM) against every rule of the protocol",

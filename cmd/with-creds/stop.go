@@ -16,7 +16,7 @@ func (w *world) stopCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "stop",
 		Usage:     "revoke what start issued, and prove it; the exit code is 0 when everything is proven to be gone",
-		UsageText: "with-creds stop [--session DIRECTORY] [--json]",
+		UsageText: "with-creds stop [--session DIRECTORY] [--json]\n\nwith-creds stop --session \"$WITH_CREDS_SESSION\" --json",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "session", Usage: "the session in `DIRECTORY` (default: $" + sessionVariable + ")"},
 			&cli.BoolFlag{Name: "json", Usage: "print the receipt on stdout"},

@@ -19,9 +19,10 @@ var version = func() string {
 
 func (w *world) versionCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "version",
-		Usage: "print the version",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "for a program to read"}},
+		Name:      "version",
+		Usage:     "print the version",
+		UsageText: "with-creds version [--json]\n\nwith-creds version --json",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "for a program to read"}},
 		Action: func(c *cli.Context) error {
 			if c.Bool("json") {
 				return json.NewEncoder(w.stdout).Encode(map[string]string{
