@@ -49,7 +49,18 @@ func (r *run) privateDir() (string, error) {
 	return r.dir.Path(), nil
 }
 
-// placeEnvFile writes the variables where --env-file says.
+// envFileIsFree refuses an --env-file that is there already: the run would remove it in the end.
+func (r *run) envFileIsFree() error {
+	if r.EnvFile == "" || r.EnvFile == "auto" {
+		return nil
+	}
+	if _, err := os.Lstat(r.EnvFile); err == nil {
+		return fmt.Errorf("--env-file: %s is there already; it would be removed when the command ends", r.EnvFile)
+	}
+	return nil
+}
+
+// placeEnvFile writes the variables where --env-file says. Only what was written here is the run's to remove.
 func (r *run) placeEnvFile() error {
 	if r.EnvFile == "" {
 		return nil
@@ -63,18 +74,20 @@ func (r *run) placeEnvFile() error {
 		r.envNext = bind.Beside(r.envFile)
 		return bind.WritePrivate(r.envFile, text)
 	}
-	if r.envFile, err = filepath.Abs(r.EnvFile); err != nil {
+	path, err := filepath.Abs(r.EnvFile)
+	if err != nil {
 		return fmt.Errorf("--env-file: %w", err)
 	}
-	if _, err := os.Lstat(r.envFile); err == nil {
-		return fmt.Errorf("--env-file: %s is there already; it would be removed when the command ends", r.envFile)
+	if err := r.envFileIsFree(); err != nil { // somebody may have made it meanwhile
+		return err
 	}
-	r.envNext = bind.Beside(r.envFile)
-	r.guard.File(r.envFile)
-	r.guard.File(r.envNext)
-	if err := bind.WritePrivate(r.envFile, text); err != nil {
+	next := bind.Beside(path)
+	r.guard.File(path)
+	r.guard.File(next)
+	if err := bind.WritePrivate(path, text); err != nil {
 		return fmt.Errorf("--env-file: %w", err)
 	}
+	r.envFile, r.envNext = path, next
 	return nil
 }
 

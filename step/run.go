@@ -172,8 +172,10 @@ func (r *run) check() error {
 	if r.Lent != nil {
 		return nil
 	}
-	_, err := Plan(r.Specs, r.Providers, r.Bind)
-	return err
+	if _, err := Plan(r.Specs, r.Providers, r.Bind); err != nil {
+		return err
+	}
+	return r.envFileIsFree()
 }
 
 // watch starts the guard. Without one the run goes on: the leash remains.

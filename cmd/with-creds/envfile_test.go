@@ -62,3 +62,21 @@ func filesToRemove(journal string) (files []string) {
 	}
 	return files
 }
+
+func TestAnEnvFileThatIsThereAlreadyIsRefusedAndStays(t *testing.T) {
+	t.Parallel()
+	tr := newTrial(t, scripted(t, "TOKEN"), []string{"--env-file", "mine"}, "touch", "ran")
+	if err := os.WriteFile(tr.path("mine"), []byte("precious\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := tr.run(); code != failed {
+		t.Errorf("exit code %d, want %d; stderr:\n%s", code, failed, tr.stderr)
+	}
+	if text, err := os.ReadFile(tr.path("mine")); err != nil || string(text) != "precious\n" {
+		t.Errorf("the file that was there holds %q (%v)", text, err)
+	}
+	if _, err := os.Lstat(tr.path("ran")); err == nil {
+		t.Error("the command was started")
+	}
+	tr.cleanedUp(cleanUpLimit)
+}
