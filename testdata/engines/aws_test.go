@@ -86,6 +86,9 @@ func TestAWSTemporaryCredentials(t *testing.T) {
 			}
 		}
 	}
+	if r := w.Example("cloud/whoami.py", "3").Succeeded(providers.Expires); strings.Count(r.Stdout, ":assumed-role/deploy/") != 3 {
+		t.Errorf("the command was another:\n%s", r.Stdout)
+	}
 }
 
 func TestAWSEndpointIsAskedAgainWhenTheCredentialIsReplaced(t *testing.T) {

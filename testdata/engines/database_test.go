@@ -31,6 +31,7 @@ func TestPostgreSQLDynamicRole(t *testing.T) {
 		pg_dump -t items --data-only >dump.sql && grep -c '^[0-9]' dump.sql
 		psql -XAtc 'create table t ()' 2>/dev/null || echo refused`).
 		Succeeded(providers.Proven).Says("100", "refused")
+	w.Example("sql/report.sh").Succeeded(providers.Proven).Says("items,last", "100,100")
 	if left := pg.Roles("v-"); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
@@ -101,6 +102,8 @@ func TestMariaDB(t *testing.T) {
 		mariadb-dump --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT shop items | grep -c 'INSERT INTO'
 		mariadb --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT -Ne 'drop table shop.items' 2>/dev/null || echo refused`).
 		Succeeded(providers.Proven).Says("3", "1", "refused")
+	w.Env = []string{"DB_HOST=" + db.Host, "DB_PORT=" + strconv.Itoa(db.Port)}
+	w.Example("sql/dump.sh", "shop").Succeeded(providers.Proven).Says("INSERT INTO `items` VALUES", "(3);")
 	if left := db.Users("v-"); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
@@ -114,7 +117,7 @@ func TestRedis(t *testing.T) {
 	w.Vault.Write("database/config/redis", map[string]any{
 		"plugin_name": "redis-database-plugin", "allowed_roles": "*", "host": redis.Host, "port": redis.Port, "username": "default", "password": redis.Password,
 	})
-	w.Vault.DatabaseRole("reader", "redis", `["~shop:*", "+get", "+ping", "+acl|whoami"]`, "1h", "24h")
+	w.Vault.DatabaseRole("reader", "redis", `["~shop:*", "+get", "+keys", "+ping", "+acl|whoami"]`, "1h", "24h")
 	address := fmt.Sprintf("%s:%d", redis.Host, redis.Port)
 	w.Env = []string{"AT=-h " + redis.Host + " -p " + strconv.Itoa(redis.Port)}
 	w.Run("vault:database/creds/reader?host="+address+" as=redis", `
@@ -122,6 +125,8 @@ func TestRedis(t *testing.T) {
 		env -u REDISCLI_AUTH redis-cli -u "$REDIS_URL" --no-auth-warning ACL WHOAMI | grep -c -i reader
 		redis-cli $AT --user "$REDIS_USERNAME" SET shop:stock 0 | grep -c NOPERM`).
 		Succeeded(providers.Proven).Says("7", "1")
+	w.Env = []string{"CACHE_HOST=" + redis.Host, "CACHE_PORT=" + strconv.Itoa(redis.Port)}
+	w.Example("nosql/stock.sh").Succeeded(providers.Proven).Says("shop:stock 7")
 	if left := redis.Users(); len(left) > 0 {
 		t.Errorf("left: %q", strings.Join(left, " "))
 	}
@@ -143,6 +148,8 @@ func TestCassandra(t *testing.T) {
 		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e 'select name from shop.items'
 		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e "insert into shop.items (id, name) values (2, 'b')" 2>&1 | grep -o -m 1 Unauthorized`).
 		Succeeded(providers.Proven).Says("a lamp", "Unauthorized")
+	w.Env = []string{"CQLSH=" + cassandra.CQLSH, "CQLSH_HOST=" + cassandra.Host, "CQLSH_PORT=" + strconv.Itoa(cassandra.Port)}
+	w.Example("nosql/names.sh").Succeeded(providers.Proven).Says("a lamp")
 	if roles := cassandra.Exec("LIST ROLES"); strings.Contains(roles, "reader") {
 		t.Errorf("left:\n%s", roles)
 	}

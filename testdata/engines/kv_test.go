@@ -9,6 +9,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"syscall"
 	"testing"
@@ -27,6 +29,14 @@ func TestKeyValueStores(t *testing.T) {
 		return status == 200
 	})
 	w.Vault.Write("old/app", map[string]any{"token": token})
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+token {
+			rw.WriteHeader(http.StatusUnauthorized)
+		}
+		fmt.Fprintln(rw, "welcome, "+token)
+	}))
+	t.Cleanup(server.Close)
+	w.Example("kv/call.sh", server.URL).Succeeded("").Says("welcome, ***").Hides(token)
 	for _, spec := range []string{"vault:kv/data/app API_TOKEN=token", "vault:old/app API_TOKEN=token"} {
 		r := w.Run(spec, `echo "token $API_TOKEN"; printf %s "$API_TOKEN" | wc -c`).
 			Succeeded("").Says("token ***", strconv.Itoa(len(token))).Hides(token)

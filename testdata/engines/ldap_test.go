@@ -68,6 +68,8 @@ func TestLDAPLibraryAccountIsCheckedInOnExit(t *testing.T) {
 			t.Errorf("not checked in: %v %s", err, body)
 		}
 	}
+	w.Env = []string{"LDAPURI=" + ldap.URL, "LDAPBASE=" + ldap.Base}
+	w.Example("ldap/people.sh").Succeeded(providers.Proven).Says("cn: shared")
 	if names := ldap.People(); !slices.Equal(names, []string{"shared"}) {
 		t.Errorf("people are %s", strings.Join(names, " "))
 	}

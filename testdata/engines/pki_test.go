@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -86,13 +87,26 @@ func TestPKIMutualTLS(t *testing.T) {
 	}
 }
 
+func TestPKIExample(t *testing.T) {
+	trial.Has(t, "curl", "curl")
+	w := withPKI(t)
+	url, _ := strings.CutPrefix(w.Env[0], "URL=")
+	if r := w.Example("pki/call.sh", url).Succeeded(providers.Proven).Says("hello ci.example.com"); !revoked(w, r) {
+		t.Error("the certificate is not on the revocation list")
+	}
+}
+
 func TestPKIStoreForJavaAndWindows(t *testing.T) {
 	w := withPKI(t)
 	r := w.Run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki-pkcs12 CA=@issuing_ca", `
 		openssl pkcs12 -in "$TLS_PKCS12" -passin env:TLS_PKCS12_PASSWORD -nokeys -info 2>&1 | grep -c 'BEGIN CERTIFICATE'
 		curl -sS --cert-type P12 --cert "$TLS_PKCS12:$TLS_PKCS12_PASSWORD" --cacert "$CA" "$URL"
 		echo "password $TLS_PKCS12_PASSWORD"`).
-		Succeeded(providers.Proven).Says("hello ci.example.com", "2", "password ***")
+		Succeeded(providers.Proven).Says("hello ci.example.com", "2")
+	// A secret that is not text may begin or end with what *** is made of: then another marker is taken.
+	if !regexp.MustCompile(`(?m)^password (\*{3}|.masked.)$`).MatchString(r.Stdout) {
+		t.Errorf("the password is not masked:\n%s", r.Stdout)
+	}
 	if !revoked(w, r) {
 		t.Error("the certificate is not on the revocation list")
 	}

@@ -58,6 +58,12 @@ func TestSSHCertificateThroughTheAgent(t *testing.T) {
 		echo "socket $SSH_AUTH_SOCK"
 		find "$XDG_RUNTIME_DIR" -type f | wc -l`).
 		Succeeded(providers.Expires).Says("by ssh", "by scp", "by git", "ssh-ed25519-cert-v01@openssh.com", "kept", "0").Lasts(10 * time.Minute)
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "app")
+	if err := os.WriteFile(filepath.Join(from, "start"), []byte("#!/bin/sh\necho started\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.Env = append(w.Env, "SSH_OPTIONS="+strings.Join(sshd.Options(), " "), "SSH_PORT="+strconv.Itoa(sshd.Port), "SSH_TO="+sshd.User+"@"+sshd.Host)
+	w.Example("ssh/deploy.sh", from, to).Succeeded(providers.Expires).Says("started")
 	if _, socket, _ := strings.Cut(r.Stdout, "socket "); socket == "" {
 		t.Error("no agent")
 	} else if _, err := os.Lstat(strings.TrimSpace(strings.SplitN(socket, "\n", 2)[0])); !errors.Is(err, os.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -40,13 +41,18 @@ func withProduct(run func() int) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	product = filepath.Join(dir, "with-creds")
-	_, self, _, _ := runtime.Caller(0)
 	build := exec.Command("go", "build", "-o", product, "./cmd/with-creds")
-	build.Dir = filepath.Join(filepath.Dir(self), "..", "..", "..") // with-creds' own module, whoever's tests these are
+	build.Dir = root()
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("building with-creds: %w\n%s", err, out)
 	}
 	return run(), nil
+}
+
+// root is that of with-creds' own module, whoever's tests these are.
+func root() string {
+	_, self, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(self), "..", "..", "..")
 }
 
 // A World is a Vault, and a token with the least policy that a pipeline's job would have.
@@ -99,6 +105,24 @@ type Going struct {
 func (w *World) Start(spec, script string) *Going {
 	w.T.Helper()
 	return w.begin(spec, product, slices.Concat(w.Flags, []string{"-c", spec, "--", "sh", "-euc", script})...)
+}
+
+// Example runs a program of examples/, from the root of the repository, by the line that its head names:
+//
+//	with-creds -c 'SPEC' -- examples/…
+//
+// args are put behind it, for what is the test's own.
+func (w *World) Example(name string, args ...string) Run {
+	w.T.Helper()
+	text, err := os.ReadFile(filepath.Join(root(), "examples", name))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^#? +(with-creds -c '([^']+)' -- .*examples/` + regexp.QuoteMeta(name) + `)(?: .*)?$`).FindStringSubmatch(string(text))
+	if line == nil {
+		w.T.Fatalf("the head of %s does not say how it is run", name)
+	}
+	return w.begin(line[2], "sh", append([]string{"-euc", "cd " + root() + " && " + line[1] + ` "$@"`, "sh"}, args...)...).End()
 }
 
 // begin runs a program with a token for what a spec asks.
