@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,9 +79,7 @@ func TestEveryExampleOfTheHelpRuns(t *testing.T) {
 		"XDG_RUNTIME_DIR": runtimeDir(t), "LC_ALL": "C.UTF-8", "TERM": "dumb", "DEPLOY_KEY": rand.Text(),
 		"WITH_CREDS_COMMAND_ENV": "TOKENS_URL,TOKENS_KEY", "TOKENS_URL": tokens.URL, "WITH_CREDS_COMMAND_ENV_TOKENS_KEY": account.APIKey,
 	}
-	for name, value := range githubSource(gh).env {
-		env[name] = value
-	}
+	maps.Copy(env, githubSource(gh).env)
 	for _, nv := range harness.GitEnv(t) {
 		if name, value, _ := strings.Cut(nv, "="); name != "PATH" && name != "HOME" {
 			env[name] = value
