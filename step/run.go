@@ -217,6 +217,7 @@ func (r *run) commence() error {
 		Mask:  r.masking(),
 		Grace: r.Grace,
 		Spare: func(pid int) bool { return r.guard.Is(pid) || r.helpers.has(pid) },
+		Lasts: guard.IsGuard,
 		Warnf: r.Log.Warn,
 	})
 	if err != nil {

@@ -60,6 +60,10 @@ type Options struct {
 	// starts elsewhere in this program is neither reaped nor killed from here. Called from the goroutine that runs Wait. Nil: none.
 	Spare func(pid int) bool
 
+	// Lasts reports whether a process of the command's is to be left alone, with all that it starts, because it ends by itself when its work is done: the
+	// guard of a run within the command. Such orphans are waited for as long as others are, and never ended. Nil: there are none.
+	Lasts func(pid int) bool
+
 	// Warnf is told, in one line without secrets, what could not be done as promised. Nil: nobody.
 	Warnf func(format string, args ...any)
 }
@@ -139,3 +143,4 @@ func (o Options) warnf(format string, args ...any) {
 }
 
 func (o Options) spared(pid int) bool { return o.Spare != nil && o.Spare(pid) }
+func (o Options) lasts(pid int) bool  { return o.Lasts != nil && o.Lasts(pid) }

@@ -17,6 +17,7 @@ type brood struct {
 	before      map[int]uint64 // children that were there before the command, by number and start: none of the command's
 	own         []int          // the command and the terminal's monitor: waited for elsewhere
 	spared      func(pid int) bool
+	lasts       func(pid int) bool // of a process that ends by itself, and must not be ended
 
 	told map[int]uint64 // who has been asked to end or killed, by number and start
 }
@@ -24,11 +25,11 @@ type brood struct {
 // giveUp is how long after SIGKILL a process is waited for: one that is stuck in the kernel does not end.
 const giveUp = 2 * time.Second
 
-func newBrood(spared func(int) bool) (*brood, error) {
+func newBrood(spared, lasts func(int) bool) (*brood, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, err
 	}
-	b := &brood{self: os.Getpid(), group: unix.Getpgrp(), before: map[int]uint64{}, spared: spared, told: map[int]uint64{}}
+	b := &brood{self: os.Getpid(), group: unix.Getpgrp(), before: map[int]uint64{}, spared: spared, lasts: lasts, told: map[int]uint64{}}
 	for _, pid := range childrenOf(b.self) {
 		if p, err := lookAt(pid); err == nil {
 			b.before[pid] = p.start
@@ -68,7 +69,8 @@ func (b *brood) reap() {
 }
 
 // all lists what the command started and still runs, the command itself not included. That nobody is left may be believed only if the
-// list is settled: one who ended while it was made may have left another to this process, whose children had been listed already.
+// list is settled: one who ended while it was made may have left another to this process, whose children had been listed already. Those that last are not in
+// the list, and while one is there it is not settled.
 func (b *brood) all() (alive []process, settled bool) {
 	settled = true
 	seen := map[int]bool{}
@@ -83,9 +85,13 @@ func (b *brood) all() (alive []process, settled bool) {
 			continue
 		}
 		seen[p.pid] = true
-		if p.ended() {
+		switch {
+		case p.ended():
 			settled = false
-		} else {
+		case b.lasts(p.pid):
+			settled = false
+			continue
+		default:
 			alive = append(alive, p)
 		}
 		queue = append(queue, processesOf(childrenOf(p.pid))...)

@@ -38,6 +38,9 @@ import (
 // Arg is the first argument by which the binary knows that it is to be a guard.
 const Arg = "guard"
 
+// program is what a process started here is called, whatever the name of the binary.
+const program = "with-creds"
+
 // RunVariable marks the command's processes, so that the guard finds those that left the command's process group.
 const RunVariable = "WITH_CREDS_RUN"
 

@@ -48,7 +48,8 @@ type process struct {
 }
 
 // victims are the processes of the command's group (unless that number now names another group), those with the run's mark in
-// their environment, and their descendants; never the guard itself.
+// their environment, and their descendants; never the guard itself, nor the guard of a run within this run, which has work of its own to do when that is
+// killed.
 func victims(all []process, run string, c Command) []int {
 	reused := slices.ContainsFunc(all, func(p process) bool { return p.pid == c.Group && p.start != c.Start && c.PID == c.Group })
 	mark := []byte(RunVariable + "=" + run)
@@ -62,7 +63,7 @@ func victims(all []process, run string, c Command) []int {
 	for grew := true; grew; {
 		grew = false
 		for _, p := range all {
-			if doomed[p.parent] && !doomed[p.pid] {
+			if doomed[p.parent] && !doomed[p.pid] && !IsGuard(p.pid) {
 				doomed[p.pid], grew = true, true
 			}
 		}
@@ -74,6 +75,16 @@ func victims(all []process, run string, c Command) []int {
 		}
 	}
 	return pids
+}
+
+// IsGuard reports whether a process is the guard of some run, by what it was started as (see Spawn).
+func IsGuard(pid int) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return false
+	}
+	args := strings.Split(string(line), "\x00")
+	return len(args) == 4 && args[0] == program && args[1] == Arg && args[2] != "" && args[3] == ""
 }
 
 // Running lists the processes that carry a run's mark.

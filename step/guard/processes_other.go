@@ -14,5 +14,8 @@ func ignoreSignals() { signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGTE
 
 func startTime(int) uint64 { return 0 }
 
+// IsGuard cannot be told without /proc.
+func IsGuard(int) bool { return false }
+
 // Running cannot be told without /proc.
 func Running(string) []int { return nil }

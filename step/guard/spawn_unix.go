@@ -40,7 +40,7 @@ func Spawn(exe, dir string, args ...string) (*os.Process, *os.File, error) {
 		return nil, nil, err
 	}
 	defer null.Close()
-	process, err := os.StartProcess(exe, append([]string{"with-creds"}, args...), &os.ProcAttr{
+	process, err := os.StartProcess(exe, append([]string{program}, args...), &os.ProcAttr{
 		Dir:   dir,
 		Env:   []string{"GOTRACEBACK=none"}, // no cookie of a CI agent, no secret, and no secret in a crash's trace either
 		Files: []*os.File{null, null, null, theirs},
