@@ -66,8 +66,8 @@ lint: ## formatting, golangci-lint (gosec in it), govulncheck, vet for each syst
 	@echo 'make lint: go mod tidy, go mod verify'
 	@go mod tidy -diff
 	@go mod verify
-	@echo 'make lint: testdata/engines/sdk, a module of its own'
-	@linter=$$(testdata/tools/golangci-lint/build); cd testdata/engines/sdk && "$$linter" run --allow-serial-runners ./... && go mod tidy -diff
+	@linter=$$(testdata/tools/golangci-lint/build); for module in testdata/engines/sdk testdata/pipelines/kubernetes; do \
+		echo "make lint: $$module, a module of its own"; (cd "$$module" && "$$linter" run --allow-serial-runners ./... && go mod tidy -diff); done
 	@echo 'make lint: shellcheck'
 	@git grep -lE '^#!.*(bash|/sh)' -- ':!*.md' ':!*.go' | xargs shellcheck
 

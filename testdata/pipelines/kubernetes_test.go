@@ -1,0 +1,447 @@
+//go:build linux
+
+package pipelines_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/with-creds/with-creds/testdata/harness"
+)
+
+// The parts of Kubernetes' API that a node needs to run a pod.
+type (
+	object struct {
+		Kind     string
+		Metadata struct{ Name string }
+		Data     map[string]string // of a ConfigMap
+		Spec     struct {
+			JobTemplate struct {
+				Spec struct{ Template podTemplate }
+			} // of a CronJob
+			Template podTemplate // of a Job
+		}
+		Subjects []struct{ Kind, Name, Namespace string } // of a ClusterRoleBinding
+		RoleRef  struct{ Name string }
+	}
+	podTemplate struct{ Spec podSpec }
+	podSpec     struct {
+		ServiceAccountName             string
+		TerminationGracePeriodSeconds  int
+		SecurityContext                struct{ RunAsUser, RunAsGroup, FSGroup int }
+		Volumes                        []volume
+		InitContainers, Containers     []containerSpec
+		AutomountServiceAccountToken   *bool
+		HostPID, ShareProcessNamespace bool
+	}
+	volume struct {
+		Name                  string
+		EmptyDir              *struct{}
+		PersistentVolumeClaim *struct{ ClaimName string }
+		Projected             *struct {
+			Sources []struct {
+				ServiceAccountToken *struct{ Path, Audience string }
+			}
+		}
+		Secret any
+	}
+	containerSpec struct {
+		Image           string
+		Command, Args   []string
+		EnvFrom         []struct{ ConfigMapRef *struct{ Name string } }
+		Env             []struct{ Name, Value string }
+		SecurityContext struct{ ReadOnlyRootFilesystem bool }
+		VolumeMounts    []struct {
+			Name, MountPath string
+			ReadOnly        bool
+		}
+	}
+)
+
+// manifests builds the program that reads manifests strictly (see kubernetes/main.go).
+func manifests(t testing.TB) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "kubernetes")
+	c := exec.Command("go", "build", "-o", program, ".")
+	c.Dir = filepath.Join(root(), "testdata/pipelines/kubernetes")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", c.Dir, err, out)
+	}
+	return program
+}
+
+// A node runs the pods of examples/kubernetes, which has pipelines/kubernetes for its base.
+type node struct {
+	*world
+	t       *testing.T
+	objects []object
+	api     *harness.Kubernetes
+	claims  map[string]string // directories by the names of persistent volume claims
+	image   string            // directory with the files of with-creds' image
+}
+
+func newNode(t *testing.T) *node {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root may make a container")
+	}
+	need(t, "unshare", "setpriv", "mount", "pg_dump", "psql")
+	n := &node{world: newWorld(t), t: t, claims: map[string]string{}, image: t.TempDir()}
+	built, err := exec.Command(manifests(t), filepath.Join(root(), "examples/kubernetes")).Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, err.(*exec.ExitError).Stderr)
+	}
+	if err := json.Unmarshal(built, &n.objects); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range n.objects {
+		if o.Kind == "PersistentVolumeClaim" {
+			n.claims[o.Metadata.Name] = t.TempDir()
+		}
+	}
+
+	n.api = n.vault.EnableKubernetes()
+	vault, err := exec.Command(filepath.Join(root(), "testdata/servers/install"), "--path", "vault").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(strings.TrimSpace(string(vault)), filepath.Join(bin, "vault")); err != nil {
+		t.Fatal(err)
+	}
+	for name, policy := range map[string]string{"backup": "pipelines/kubernetes/vault/backup.hcl", "migrate": "examples/kubernetes/migrate.hcl"} {
+		c := exec.Command(filepath.Join(root(), "pipelines/kubernetes/vault/setup.sh"), name, filepath.Join(root(), policy))
+		c.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + bin, "VAULT_ADDR=" + n.vault.Addr, "VAULT_TOKEN=" + n.vault.RootToken}
+		if out, code := run(t, c); code != 0 {
+			t.Fatalf("setup.sh %s: code %d\n%s", name, code, out)
+		}
+	}
+
+	// The image holds one file.
+	_, after, _ := strings.Cut(read(t, filepath.Join(root(), ".goreleaser.Dockerfile")), `ENTRYPOINT ["`)
+	entrypoint, _, found := strings.Cut(after, `"]`)
+	if !found {
+		t.Fatal("the image has no entry point")
+	}
+	product, err := exec.LookPath("with-creds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(n.image, entrypoint), []byte(read(t, product)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// in is the node in a test that is a part of another.
+func (n *node) in(t *testing.T) *node {
+	world, part := *n.world, *n
+	world.t, part.t, part.world = t, t, &world
+	return &part
+}
+
+// A pod is one on the node, whose init containers have run.
+type pod struct {
+	*node
+	podSpec
+	volumes map[string]string // directories by name
+}
+
+func (n *node) pod(kind, name string) *pod {
+	n.t.Helper()
+	p := &pod{node: n, volumes: map[string]string{}}
+	for _, o := range n.objects {
+		if o.Kind == kind && o.Metadata.Name == name {
+			p.podSpec = o.Spec.Template.Spec
+			if kind == "CronJob" {
+				p.podSpec = o.Spec.JobTemplate.Spec.Template.Spec
+			}
+		}
+	}
+	if len(p.InitContainers) != 1 || len(p.Containers) != 1 {
+		n.t.Fatalf("%s %s has %d and %d containers", kind, name, len(p.InitContainers), len(p.Containers))
+	}
+	if p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken || p.HostPID || p.ShareProcessNamespace {
+		n.t.Errorf("%s %s has what it needs not", kind, name)
+	}
+	for _, v := range p.Volumes {
+		dir := n.t.TempDir()
+		switch {
+		case v.EmptyDir != nil:
+		case v.PersistentVolumeClaim != nil:
+			dir = n.claims[v.PersistentVolumeClaim.ClaimName]
+		case v.Projected != nil && len(v.Projected.Sources) == 1 && v.Projected.Sources[0].ServiceAccountToken != nil:
+			token := v.Projected.Sources[0].ServiceAccountToken
+			if token.Audience != "vault" { // that of the token which the harness makes
+				n.t.Errorf("the token is for %q", token.Audience)
+			}
+			path := filepath.Join(dir, token.Path)
+			write(n.t, path, n.api.ServiceAccount("backup", p.ServiceAccountName))
+			p.own(path, 0o440)
+		default:
+			n.t.Fatalf("%s %s has a volume of another kind: %+v", kind, name, v)
+		}
+		p.own(dir, 0o2770)
+		p.volumes[v.Name] = dir
+	}
+	if out, code := run(n.t, p.container(p.InitContainers[0], n.image)); code != 0 || out != "" {
+		n.t.Fatalf("the init container of %s %s: code %d\n%s", kind, name, code, out)
+	}
+	return p
+}
+
+// own gives a file to the group that a pod's volumes belong to.
+func (p *pod) own(path string, mode os.FileMode) {
+	p.t.Helper()
+	if err := os.Chown(path, 0, p.SecurityContext.FSGroup); err != nil {
+		p.t.Fatal(err)
+	}
+	if mode&0o2000 != 0 {
+		mode = mode&0o777 | os.ModeSetgid
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// container is a container of the pod, with its command, arguments and environment as they are written; only what says where Vault and the database are is
+// that of the test's. Its process is the init of a namespace of its own (see kubernetes/container). An image is a directory with files, or "machine".
+func (p *pod) container(spec containerSpec, image string) *exec.Cmd {
+	p.t.Helper()
+	if !spec.SecurityContext.ReadOnlyRootFilesystem {
+		p.t.Errorf("the root of %s can be written", spec.Image)
+	}
+	args := []string{p.t.TempDir(), image, strconv.Itoa(p.SecurityContext.RunAsUser), strconv.Itoa(p.SecurityContext.RunAsGroup)}
+	for _, m := range spec.VolumeMounts {
+		arg := p.volumes[m.Name] + "=" + m.MountPath
+		if m.ReadOnly {
+			arg += ":ro"
+		}
+		args = append(args, arg)
+	}
+	args = append(args, "--")
+	command := slices.Concat(spec.Command, spec.Args)
+	if len(spec.Command) == 0 {
+		entrypoint, err := filepath.Glob(filepath.Join(image, "*"))
+		if err != nil || len(entrypoint) != 1 {
+			p.t.Fatalf("the image has %q", entrypoint)
+		}
+		command = append([]string{"/" + filepath.Base(entrypoint[0])}, command...)
+	}
+	if regexp.MustCompile(`\$\([A-Za-z_]\w*\)`).MatchString(strings.Join(command, " ")) {
+		p.t.Fatalf("%q: the kubelet would expand this", command)
+	}
+	c := exec.Command(filepath.Join(root(), "testdata/pipelines/kubernetes/container"), append(args, command...)...)
+	c.Env = []string{ // of the image, and of every pod
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "HOSTNAME=backup-29000000-abcde",
+		"KUBERNETES_SERVICE_HOST=10.96.0.1", "KUBERNETES_SERVICE_PORT=443",
+	}
+	for _, from := range spec.EnvFrom {
+		for _, o := range p.objects {
+			if o.Kind == "ConfigMap" && o.Metadata.Name == from.ConfigMapRef.Name {
+				c.Env = append(c.Env, p.places(o.Data)...)
+			}
+		}
+	}
+	for _, e := range spec.Env {
+		c.Env = append(c.Env, e.Name+"="+e.Value)
+	}
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	return c
+}
+
+// places are the variables of a ConfigMap, with the test's own servers.
+func (p *pod) places(data map[string]string) []string {
+	p.t.Helper()
+	for name, want := range map[string]string{"VAULT_ADDR": "https://vault.example:8200", "PGHOST": "db.example", "PGDATABASE": "app"} {
+		if data[name] != want {
+			p.t.Errorf("%s is %q in the cluster", name, data[name])
+		}
+	}
+	if len(data) != 3 {
+		p.t.Errorf("more than the places is given: %q", data)
+	}
+	return []string{"VAULT_ADDR=" + p.vault.Addr, "PGHOST=" + p.pg.Host, "PGPORT=" + strconv.Itoa(p.pg.Port), "PGDATABASE=" + data["PGDATABASE"]}
+}
+
+func TestKubernetes(t *testing.T) {
+	n := newNode(t)
+	for _, part := range []struct {
+		name string
+		test func(*node)
+	}{
+		{"pods do their work and leave nothing", doTheirWork},
+		{"a pod that is terminated has revoked before its end", revokesWhenTerminated},
+		{"a pod that is lost leaves nothing beyond the leash", endsWithTheLeash},
+		{"process 1 reaps what the command leaves behind", reaps},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.test(n.in(t)) })
+	}
+}
+
+func doTheirWork(n *node) {
+	t := n.t
+	dump := n.pod("CronJob", "backup")
+	out, code := run(t, dump.container(dump.Containers[0], "machine"))
+	if code != 0 || !strings.Contains(out, "1 proven") {
+		t.Errorf("the dump: code %d\n%s", code, out)
+	}
+	contents, err := exec.Command("pg_restore", "--list", filepath.Join(n.claims["backup"], "app.dump")).CombinedOutput()
+	if err != nil || !strings.Contains(string(contents), "TABLE DATA public items") {
+		t.Errorf("%v\n%s", err, contents)
+	}
+
+	migrate := n.pod("Job", "migrate")
+	out, code = run(t, migrate.container(migrate.Containers[0], "machine"))
+	if code != 0 || !strings.Contains(out, "1 proven") || !strings.Contains(out, "UPDATE 100") {
+		t.Errorf("the migration: code %d\n%s", code, out)
+	}
+	if live := n.live(); len(live) > 0 {
+		t.Errorf("left: %q", live)
+	}
+	for volume, want := range map[string]string{dump.volumes["with-creds"]: "with-creds", n.claims["backup"]: "app.dump", dump.volumes["vault-token"]: "token"} {
+		if files, err := os.ReadDir(volume); err != nil || len(files) != 1 || files[0].Name() != want {
+			t.Errorf("a volume holds %v, %v, and was to hold %s", files, err, want)
+		}
+	}
+
+	// Each identity may do its own work alone.
+	migrate.Containers[0].Env[0].Value = strings.Replace(migrate.Containers[0].Env[0].Value, "readwrite", "readonly", 1)
+	out, code = run(t, migrate.container(migrate.Containers[0], "machine"))
+	if code != 125 || !strings.Contains(out, "permission denied") {
+		t.Errorf("another's role: code %d\n%s", code, out)
+	}
+}
+
+// duringTheDump starts the dump of the example, holds it up in its middle, and then does something to its process. It returns what the container said, and its end.
+func (n *node) duringTheDump(env []string, do func(*os.Process)) (string, *os.ProcessState) {
+	n.t.Helper()
+	p := n.pod("CronJob", "backup")
+	lock, err := n.pg.Connect(n.pg.User, n.pg.Password, "app")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer lock.Close(context.Background())
+	if _, err := lock.Exec(context.Background(), "begin; lock table items in access exclusive mode"); err != nil {
+		n.t.Fatal(err)
+	}
+	c := p.container(p.Containers[0], "machine")
+	c.Env = append(c.Env, env...)
+	var out strings.Builder
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	eventually(n.t, "pg_dump waits for the table", func() error {
+		var waiting int
+		n.pg.QueryRow("app", &waiting, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and usename like 'v-kube%'")
+		if waiting != 1 {
+			return fmt.Errorf("%d wait", waiting)
+		}
+		return nil
+	})
+	do(c.Process)
+	killed := time.AfterFunc(time.Duration(p.TerminationGracePeriodSeconds)*time.Second, func() {
+		n.t.Errorf("SIGKILL after %d s", p.TerminationGracePeriodSeconds)
+		_ = c.Process.Kill()
+	})
+	defer killed.Stop()
+	_ = c.Wait()
+	return out.String(), c.ProcessState
+}
+
+func revokesWhenTerminated(n *node) {
+	t := n.t
+	_ = os.Remove(filepath.Join(n.claims["backup"], "app.dump"))
+	out, state := n.duringTheDump(nil, func(p *os.Process) { _ = p.Signal(syscall.SIGTERM) })
+	if state.ExitCode() != 128+int(syscall.SIGTERM) || !strings.Contains(out, "1 proven") {
+		t.Errorf("%v\n%s", state, out)
+	}
+	if live := n.live(); len(live) > 0 {
+		t.Errorf("left: %q", live)
+	}
+	if there(filepath.Join(n.claims["backup"], "app.dump")) == nil {
+		t.Error("half a dump has taken the place of the last")
+	}
+}
+
+// SIGKILL of a container's first process is the end of all of them, the guard included, as the loss of the node is. What is left then is the leash.
+func endsWithTheLeash(n *node) {
+	t := n.t
+	_, state := n.duringTheDump([]string{"WITH_CREDS_LEASH=5s"}, func(p *os.Process) { _ = p.Kill() })
+	if state.Success() || len(n.live()) == 0 {
+		t.Errorf("%v, and of what was issued there is %q", state, n.live())
+	}
+	n.nothingLeft()
+}
+
+func reaps(n *node) {
+	t := n.t
+	need(t, "ps", "setsid")
+	p := n.pod("CronJob", "backup")
+	c := p.Containers[0]
+	c.Args = []string{"sh", "-c", `test $PPID = 1 || exit 3
+for i in 1 2 3 4 5; do (setsid sh -c 'exit 7' &); done
+for i in $(seq 600); do ps -eo ppid=,stat= | grep -q '^ *1 *Z' || break; sleep 0.1; done
+ps -eo ppid=,stat=,args= | grep '^ *1 *Z'
+(setsid sleep 600 &)
+exit 9`}
+	cmd := p.container(c, "machine")
+	cmd.Env = append(cmd.Env, "WITH_CREDS_GRACE=1s", "WITH_CREDS_QUIET=true")
+	out, code := run(t, cmd)
+	if code != 9 || strings.Contains(out, "defunct") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+	if live := n.live(); len(live) > 0 {
+		t.Errorf("left: %q", live)
+	}
+}
+
+func TestKubernetesManifestsAreReadAsTheClusterWould(t *testing.T) {
+	program := manifests(t)
+	for _, wrong := range []struct{ file, from, to, want string }{
+		{"cronjob.yaml", "readOnlyRootFilesystem", "readOnlyRootFileSystem", `unknown field "spec.jobTemplate.spec.template.spec.initContainers[0].securityContext.readOnlyRootFileSystem"`},
+		{"cronjob.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"},
+		{"cronjob.yaml", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "allowPrivilegeEscalation"},
+		{"cronjob.yaml", "terminationGracePeriodSeconds: 60", `terminationGracePeriodSeconds: "60s"`, "cannot unmarshal"},
+		{"namespace.yaml", "restricted", "baseline", "does not enforce"},
+		{"kustomization.yaml", "volume.yaml", "volumes.yaml", "volumes.yaml"},
+	} {
+		dir := filepath.Join(t.TempDir(), "kubernetes")
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(root(), "pipelines/kubernetes"))); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, wrong.file)
+		right := read(t, path)
+		write(t, path, strings.Replace(right, wrong.from, wrong.to, 1))
+		out, code := run(t, exec.Command(program, dir))
+		if code != 1 || !strings.Contains(out, wrong.want) {
+			t.Errorf("%s for %s: code %d\n%s", wrong.to, wrong.from, code, out)
+		}
+	}
+	out, code := run(t, exec.Command(program, filepath.Join(root(), "pipelines/kubernetes")))
+	if code != 0 {
+		t.Fatalf("code %d\n%s", code, out)
+	}
+	var objects []object
+	if err := json.Unmarshal([]byte(out), &objects); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		// It is about Vault's own account, which the namespace of these objects must not have replaced.
+		if o.Kind == "ClusterRoleBinding" && (o.RoleRef.Name != "system:auth-delegator" || len(o.Subjects) != 1 || o.Subjects[0].Namespace != "vault") {
+			t.Errorf("%+v", o)
+		}
+	}
+}
