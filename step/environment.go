@@ -3,6 +3,7 @@ package step
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -65,6 +66,7 @@ func (r *run) mask(some ...*issued) {
 		return
 	}
 	var values, names []string
+	defer func() { r.tellCI(values) }()
 	for _, c := range some {
 		user, _ := c.credential.Field("username")
 		for _, f := range c.credential.Fields {
@@ -75,7 +77,6 @@ func (r *run) mask(some ...*issued) {
 			if user.Value != "" && !user.Secret {
 				r.masker.AddBasic(user.Value, f.Value)
 			}
-			r.tellCI(f.Value)
 		}
 	}
 	for _, w := range r.masker.Add(values...) {
@@ -99,23 +100,35 @@ func (r *run) covers(value string) bool {
 	return s.Masked() > 0
 }
 
-// tellCI makes the CI's own log filter mask a value, each line of it by itself. Never into a redirected file: there the line that names the
-// secret would stay.
-func (r *run) tellCI(value string) {
-	if r.Masking == nil || r.Stdout == nil {
+// tellCI makes the CI's own log filter mask values, each line of them by itself. It is told on stderr (GitHub's runner reads both streams of a step): stdout
+// is the command's alone, and goes through a pipe to a program or into an artefact as often as to the runner. Never into a file or onto a terminal: there the lines
+// that name the secrets would stay.
+func (r *run) tellCI(values []string) {
+	if r.Masking == nil || r.Stderr == nil {
 		return
 	}
-	if info, err := r.Stdout.Stat(); err != nil || info.Mode().IsRegular() {
+	if info, err := r.Stderr.Stat(); err != nil || info.Mode().IsRegular() || info.Mode()&os.ModeCharDevice != 0 {
 		return
 	}
-	for line := range strings.SplitSeq(value, "\n") {
-		if line = strings.TrimRight(line, "\r"); len(line) < mask.MinLength {
-			continue
-		}
-		if command, ok := r.Masking(line); ok {
-			fmt.Fprintln(r.Stdout, command)
+	var text strings.Builder
+	for _, value := range values {
+		for line := range strings.SplitSeq(value, "\n") {
+			if line = strings.TrimRight(line, "\r"); len(line) < mask.MinLength {
+				continue
+			}
+			if command, ok := r.Masking(line); ok {
+				text.WriteString(command + "\n")
+			}
 		}
 	}
+	if text.Len() == 0 {
+		return
+	}
+	begin := ""
+	if r.child != nil {
+		begin = "\n" // the command may be in the middle of a line, where the runner would not see what is told but print it
+	}
+	fmt.Fprint(r.Stderr, begin+text.String())
 }
 
 // masking is the filter the command's streams go through; nil when there is nothing to mask, so that they are passed as they are.
