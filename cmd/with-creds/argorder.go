@@ -8,7 +8,8 @@ import (
 )
 
 // flagsFirst puts the flags of a command before its arguments, for the flag parser stops at the first argument: `lease revoke ID --sync` would take
-// --sync for a second ID. A line without a command is left as it is.
+// --sync for a second ID. A line without a command is left as it is, and one of run, whose arguments are a program's that lacks its --. Who asks for help in the
+// middle of a line is given that alone.
 func flagsFirst(app *cli.App, args []string) []string {
 	known, commands := app.Flags, app.Commands
 	begin := 1 // of the arguments of the command
@@ -25,8 +26,13 @@ func flagsFirst(app *cli.App, args []string) []string {
 		}
 		known, commands, begin = commands[command].Flags, commands[command].Subcommands, i+1
 	}
-	if begin == 1 {
+	if begin == 1 || args[begin-1] == "run" {
 		return args
+	}
+	for i := begin; i < len(args); i++ {
+		if args[i] == "-h" || args[i] == "--help" {
+			return append(slices.Clone(args[:begin]), "--help")
+		}
 	}
 	var said, rest []string
 	for i := begin; i < len(args); i++ {

@@ -28,6 +28,6 @@ func (w *world) credentialCommand() *cli.Command {
 			},
 			OnUsageError: usageError,
 		}},
-		OnUsageError: usageError,
+		Action: oneOf, OnUsageError: usageError,
 	}
 }

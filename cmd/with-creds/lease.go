@@ -11,7 +11,6 @@ import (
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/lease"
-	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // leaseCommand is the incident drill: what is out there, for how long, and away with it.
@@ -32,6 +31,7 @@ func (w *world) leaseCommand() *cli.Command {
 		UsageText: "with-creds lease list|lookup|renew|revoke [flags] [argument …]\n\nwith-creds lease list\nwith-creds lease revoke --prefix --sync --yes database/creds/readonly\n\n" +
 			"A PLACE is a path of Vault's (database/creds/readonly, or a part of one), or PROVIDER:PLACE, as in postgres:readonly.\n" +
 			"An ID is one that list shows. The login is your own: VAULT_ADDR, VAULT_TOKEN, … as for a run.",
+		Action: oneOf, OnUsageError: usageError,
 	}
 	all.Subcommands = []*cli.Command{
 		command("list", "the leases under a place", "[PLACE …]", "with-creds lease list database/creds", nil, w.listLeases),
@@ -44,14 +44,6 @@ func (w *world) leaseCommand() *cli.Command {
 				&cli.BoolFlag{Name: "sync", Usage: "end each by itself, wait for it, and prove that it is gone (otherwise the server promises to)"},
 				&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 			}, w.revokeLeases),
-	}
-	all.Action = func(c *cli.Context) error {
-		if !c.Args().Present() {
-			return cli.ShowSubcommandHelp(c)
-		}
-		names := []string{"list", "lookup", "renew", "revoke"}
-		return fmt.Errorf("there is no command lease %s%s (there are: %s)",
-			c.Args().First(), nearest.DidYouMean(c.Args().First(), names), strings.Join(names, ", "))
 	}
 	return all
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/session"
-	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // failed is the exit code of with-creds' own failures, as env(1) and timeout(1) have it; the command's codes are its own.
@@ -140,20 +139,4 @@ func (w *world) app() *cli.App {
 		// A comma never splits a spec.
 		DisableSliceFlagSeparator: true,
 	}
-}
-
-// usageError keeps the library from printing its whole help, to stdout, for one misspelt flag.
-func usageError(c *cli.Context, err error, _ bool) error {
-	var names []string
-	for _, f := range flags() {
-		for _, name := range f.Names() {
-			if len(name) > 1 {
-				names = append(names, "--"+name)
-			}
-		}
-	}
-	if said, ok := undefined(err); ok {
-		return fmt.Errorf("there is no flag --%s%s; with-creds --help lists them", said, nearest.DidYouMean("--"+said, names))
-	}
-	return fmt.Errorf("%w; with-creds --help lists the flags", err)
 }

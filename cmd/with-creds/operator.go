@@ -124,9 +124,9 @@ func (o *operator) done() {
 // A place is an argument: a provider, and a path, group or lease ID there.
 type place struct{ provider, path string }
 
-// placeOf reads "provider:path". What names no provider first is Vault's, as people copy it from there: database/creds/readonly/….
+// placeOf reads "provider:path". What names no provider first, not even a misspelt one, is Vault's, as people copy it from there: database/creds/readonly/….
 func placeOf(arg string) place {
-	if provider, path, found := strings.Cut(arg, ":"); found && registry.All()[provider] != nil {
+	if provider, path, found := strings.Cut(arg, ":"); found && sourced(arg) {
 		return place{provider, path}
 	}
 	return place{"vault", arg}

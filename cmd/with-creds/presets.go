@@ -12,6 +12,7 @@ import (
 
 	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/spec"
+	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 func (w *world) presetsCommand() *cli.Command {
@@ -63,9 +64,17 @@ next:
 				continue next
 			}
 		}
-		return nil, fmt.Errorf("there is no preset %q; with-creds presets lists them", name)
+		return nil, fmt.Errorf("there is no preset %q%s; with-creds presets lists them", name, nearest.DidYouMean(name, presetNames(all)))
 	}
 	return some, nil
+}
+
+func presetNames(all []bind.Preset) []string {
+	var names []string
+	for _, p := range all {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // printPresets is for a person: each preset with a line for each variable.

@@ -32,7 +32,7 @@ func (w *world) providerCommand() *cli.Command {
 			},
 			OnUsageError: usageError,
 		}},
-		OnUsageError: usageError,
+		Action: oneOf, OnUsageError: usageError,
 	}
 }
 

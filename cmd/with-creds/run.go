@@ -21,7 +21,6 @@ import (
 	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/receipt"
 	"github.com/with-creds/with-creds/step/spec"
-	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // runCommand is the same by name, for who wants to read it: with-creds run --session … -- COMMAND.
@@ -36,12 +35,12 @@ func (w *world) runCommand() *cli.Command {
 // run is `with-creds [flags] -- COMMAND`.
 func (w *world) run(c *cli.Context) error {
 	switch {
-	case c.Args().Present() && !w.wraps:
-		return fmt.Errorf("put -- before the command: with-creds [flags] -- %s", c.Args().First())
-	case c.Args().Present():
-		return fmt.Errorf("%q stands before the --: flags go there, the command after it%s", c.Args().First(), nearest.DidYouMean(c.Args().First(), commandNames(c)))
-	case !w.wraps:
+	case len(w.args) == 1, len(w.args) == 2 && w.args[1] == "help":
 		return cli.ShowAppHelp(c)
+	case c.Args().Present():
+		return misplaced(c, c.Args().Slice(), w.command)
+	case !w.wraps:
+		return errors.New("no command: with-creds [flags] -- COMMAND")
 	case len(w.command) == 0:
 		return errors.New("no command after the --")
 	}

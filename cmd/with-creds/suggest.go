@@ -1,8 +1,135 @@
 package main
 
-import "strings"
+import (
+	"fmt"
+	"maps"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/with-creds/with-creds/providers/registry"
+	"github.com/with-creds/with-creds/step/spec/nearest"
+)
 
 // undefined is the name of the flag that the flag parser of the standard library says it does not know. It has no error type for it.
 func undefined(err error) (string, bool) {
 	return strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+}
+
+// usageError keeps the library from printing its whole help, to stdout, for one misspelt flag.
+func usageError(c *cli.Context, err error, _ bool) error {
+	called := c.Command.HelpName
+	said, ok := undefined(err)
+	if !ok {
+		return fmt.Errorf("%w; %s --help lists the flags", err, called)
+	}
+	if said == "version" || said == "v" || said == "V" {
+		return fmt.Errorf("there is no flag %s: with-creds version prints it", dashed(said))
+	}
+	var names []string
+	for _, f := range c.Command.Flags {
+		for _, name := range f.Names() {
+			if len(name) > 1 {
+				names = append(names, dashed(name))
+			}
+		}
+	}
+	return fmt.Errorf("there is no flag %s%s; %s --help lists them", dashed(said), nearest.DidYouMean(dashed(said), names), called)
+}
+
+// dashed is a flag as one writes it.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// oneOf is what a command does that has commands of its own, and was called without one that there is.
+func oneOf(c *cli.Context) error {
+	if !c.Args().Present() {
+		return cli.ShowSubcommandHelp(c)
+	}
+	var names []string
+	for _, sub := range c.Command.Subcommands {
+		if sub.Name != "help" {
+			names = append(names, sub.Name)
+		}
+	}
+	said := c.Args().First()
+	return fmt.Errorf("there is no command %s %s%s (there are: %s)", c.Command.Name, said, nearest.DidYouMean(said, names), strings.Join(names, ", "))
+}
+
+// misplaced explains words that stand where flags and then -- are expected, of which there is at least one: most of them are a command whose -- was forgotten, a spec
+// without its -c or without quotes, or a command of with-creds' own that is misspelt. Nothing that may be private is repeated: of the wrapped command there is its
+// name alone, and of a spec no value.
+func misplaced(c *cli.Context, words, command []string) error {
+	first := words[0]
+	var spec []string // as it should have been written
+	if given := c.StringSlice("credential"); len(given) > 0 && binding(first) {
+		spec = append(spec, private(given[len(given)-1]))
+	}
+	begun, rest := len(spec) > 0, words
+	for len(rest) > 0 && (len(spec) == 0 && sourced(rest[0]) || len(spec) > 0 && binding(rest[0])) {
+		spec, rest = append(spec, private(rest[0])), rest[1:]
+	}
+	program := "COMMAND"
+	switch {
+	case len(rest) > 0:
+		program = private(rest[0])
+	case len(command) > 0:
+		program = command[0]
+	}
+	if len(rest)+len(command) > 1 {
+		program += " …"
+	}
+	near := nearest.DidYouMean(first, commandNames(c))
+	if _, err := exec.LookPath(first); err == nil {
+		near = "" // that program was meant
+	}
+	switch {
+	case first == "help":
+		return fmt.Errorf("with-creds %s --help shows it", strings.Join(words[1:], " "))
+	case begun:
+		return fmt.Errorf("%s belongs to the spec before it: write quotes around the whole of it: with-creds -c '%s' -- %s", private(first), strings.Join(spec, " "), program)
+	case len(spec) > 0:
+		return fmt.Errorf("%s is a spec: write -c before it, and quotes around the whole of it: with-creds -c '%s' -- %s", private(first), strings.Join(spec, " "), program)
+	case near != "" && command == nil:
+		return fmt.Errorf("there is no command %q%s; a program of that name goes after --: with-creds [flags] -- %s", first, near, program)
+	case command == nil:
+		return fmt.Errorf("put -- before the command: with-creds [flags] -- %s", program)
+	}
+	return fmt.Errorf("%q stands before the --: flags go there, the command after it", first)
+}
+
+// sourced reports whether a word looks like the beginning of a spec, that of a misspelt provider included.
+func sourced(word string) bool {
+	provider, _, found := strings.Cut(word, ":")
+	names := slices.Collect(maps.Keys(registry.All()))
+	return found && (slices.Contains(names, provider) || nearest.DidYouMean(provider, names) != "")
+}
+
+var aBinding = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+
+// binding reports whether a word looks like one of a spec: as=PRESET, NAME=field.
+func binding(word string) bool { return aBinding.MatchString(word) }
+
+// private is a word, or some, of a spec without what may be private in it: the values of parameters, and the texts that are bound.
+func private(spec string) string {
+	words := strings.Fields(spec)
+	for i, word := range words {
+		switch name, _, found := strings.Cut(word, "="); {
+		case strings.HasPrefix(word, "as="):
+		case found && binding(word):
+			words[i] = name + "=…"
+		default:
+			if source, _, found := strings.Cut(word, "?"); found {
+				words[i] = source + "?…"
+			}
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -32,5 +32,6 @@ func (w *world) versionCommand() *cli.Command {
 			_, err := fmt.Fprintf(w.stdout, "with-creds %s (%s %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
+		OnUsageError: usageError,
 	}
 }
