@@ -57,15 +57,19 @@ type (
 		Secret any
 	}
 	containerSpec struct {
-		Image           string
-		Command, Args   []string
-		EnvFrom         []struct{ ConfigMapRef *struct{ Name string } }
-		Env             []struct{ Name, Value string }
-		SecurityContext struct{ ReadOnlyRootFilesystem bool }
-		VolumeMounts    []struct {
-			Name, MountPath string
-			ReadOnly        bool
+		Image         string
+		Command, Args []string
+		EnvFrom       []struct{ ConfigMapRef *struct{ Name string } }
+		Env           []struct {
+			Name, Value string
+			ValueFrom   *struct{ FieldRef struct{ FieldPath string } }
 		}
+		SecurityContext struct{ ReadOnlyRootFilesystem bool }
+		VolumeMounts    []mount
+	}
+	mount struct {
+		Name, MountPath string
+		ReadOnly        bool
 	}
 )
 
@@ -151,30 +155,38 @@ func (n *node) in(t *testing.T) *node {
 	return &part
 }
 
-// A pod is one on the node, whose init containers have run.
+// A pod is one on the node, whose init container has run.
 type pod struct {
 	*node
 	podSpec
 	volumes map[string]string // directories by name
 }
 
+// pod is that of a CronJob or a Job.
 func (n *node) pod(kind, name string) *pod {
 	n.t.Helper()
-	p := &pod{node: n, volumes: map[string]string{}}
+	var spec podSpec
 	for _, o := range n.objects {
 		if o.Kind == kind && o.Metadata.Name == name {
-			p.podSpec = o.Spec.Template.Spec
+			spec = o.Spec.Template.Spec
 			if kind == "CronJob" {
-				p.podSpec = o.Spec.JobTemplate.Spec.Template.Spec
+				spec = o.Spec.JobTemplate.Spec.Template.Spec
 			}
 		}
 	}
-	if len(p.InitContainers) != 1 || len(p.Containers) != 1 {
-		n.t.Fatalf("%s %s has %d and %d containers", kind, name, len(p.InitContainers), len(p.Containers))
+	if len(spec.InitContainers) != 1 || len(spec.Containers) != 1 {
+		n.t.Fatalf("%s %s has %d and %d containers", kind, name, len(spec.InitContainers), len(spec.Containers))
 	}
-	if p.AutomountServiceAccountToken == nil || *p.AutomountServiceAccountToken || p.HostPID || p.ShareProcessNamespace {
+	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken || spec.HostPID || spec.ShareProcessNamespace {
 		n.t.Errorf("%s %s has what it needs not", kind, name)
 	}
+	return n.begin(spec)
+}
+
+// begin makes a pod's volumes and runs its init container.
+func (n *node) begin(spec podSpec) *pod {
+	n.t.Helper()
+	p := &pod{node: n, podSpec: spec, volumes: map[string]string{}}
 	for _, v := range p.Volumes {
 		dir := n.t.TempDir()
 		switch {
@@ -190,13 +202,13 @@ func (n *node) pod(kind, name string) *pod {
 			write(n.t, path, n.api.ServiceAccount("backup", p.ServiceAccountName))
 			p.own(path, 0o440)
 		default:
-			n.t.Fatalf("%s %s has a volume of another kind: %+v", kind, name, v)
+			n.t.Fatalf("a volume of another kind: %+v", v)
 		}
 		p.own(dir, 0o2770)
 		p.volumes[v.Name] = dir
 	}
 	if out, code := run(n.t, p.container(p.InitContainers[0], n.image)); code != 0 || out != "" {
-		n.t.Fatalf("the init container of %s %s: code %d\n%s", kind, name, code, out)
+		n.t.Fatalf("the init container: code %d\n%s", code, out)
 	}
 	return p
 }
@@ -254,7 +266,14 @@ func (p *pod) container(spec containerSpec, image string) *exec.Cmd {
 			}
 		}
 	}
+	fields := map[string]string{"metadata.namespace": "backup", "metadata.uid": "3f0e8d5c-0000-4000-8000-000000000000"}
 	for _, e := range spec.Env {
+		if e.ValueFrom != nil {
+			e.Value = fields[e.ValueFrom.FieldRef.FieldPath]
+		}
+		if e.Value == "" {
+			p.t.Errorf("%s has no value", e.Name)
+		}
 		c.Env = append(c.Env, e.Name+"="+e.Value)
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
@@ -285,6 +304,7 @@ func TestKubernetes(t *testing.T) {
 		{"a pod that is terminated has revoked before its end", revokesWhenTerminated},
 		{"a pod that is lost leaves nothing beyond the leash", endsWithTheLeash},
 		{"process 1 reaps what the command leaves behind", reaps},
+		{"a task of Tekton's does the same", runsTekton},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(n.in(t)) })
 	}
@@ -402,6 +422,50 @@ exit 9`}
 	out, code := run(t, cmd)
 	if code != 9 || strings.Contains(out, "defunct") {
 		t.Errorf("code %d\n%s", code, out)
+	}
+	if live := n.live(); len(live) > 0 {
+		t.Errorf("left: %q", live)
+	}
+}
+
+func runsTekton(n *node) {
+	t := n.t
+	text, code := run(t, exec.Command(manifests(t), filepath.Join(root(), "pipelines/tekton/task.yaml")))
+	if code != 0 {
+		t.Fatalf("code %d\n%s", code, text)
+	}
+	// What Tekton puts in place of its variables: https://tekton.dev/docs/pipelines/variables/
+	text = strings.NewReplacer("$(workspaces.backup.path)", "/workspace/backup", "$(context.taskRun.namespace)", "backup", "$(context.taskRun.name)", "dump-x7k2p",
+		"$(context.taskRun.uid)", "5b1c", "https://vault.example:8200", n.vault.Addr, "db.example", n.pg.Host).Replace(text)
+	var task struct {
+		Kind string
+		Spec struct {
+			Workspaces []struct{ Name string }
+			Volumes    []volume
+			Steps      []containerSpec
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &task); err != nil {
+		t.Fatal(err)
+	}
+	if task.Kind != "Task" || len(task.Spec.Steps) != 2 || len(task.Spec.Workspaces) != 1 {
+		t.Fatalf("%+v", task)
+	}
+	workspace := task.Spec.Workspaces[0].Name
+	spec := n.pod("CronJob", "backup").podSpec
+	spec.Volumes = slices.Concat(task.Spec.Volumes, []volume{{Name: workspace, EmptyDir: &struct{}{}}})
+	spec.InitContainers = task.Spec.Steps[:1]
+	p := n.begin(spec)
+	step := task.Spec.Steps[1]
+	step.VolumeMounts = append(step.VolumeMounts, mount{Name: workspace, MountPath: "/workspace/" + workspace})
+	c := p.container(step, "machine")
+	c.Env = append(c.Env, "PGPORT="+strconv.Itoa(n.pg.Port))
+	out, code := run(t, c)
+	if code != 0 || !strings.Contains(out, "1 proven") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+	if dump := read(t, filepath.Join(p.volumes[workspace], "app.sql")); !strings.Contains(dump, "CREATE TABLE public.items") {
+		t.Errorf("the dump is\n%.300s", dump)
 	}
 	if live := n.live(); len(live) > 0 {
 		t.Errorf("left: %q", live)
