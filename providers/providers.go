@@ -232,7 +232,7 @@ type Settings struct {
 	Leash  time.Duration // the longest life anything should be given while it can be renewed; 0: what the role gives
 	// Intend is told of a lease that is about to exist, before the request that makes it. An error forbids the request.
 	Intend func(Lease) error
-	// Labels say for the auditor what the run belongs to: "ci", "job", "url". They are put where the source of credentials keeps such a thing.
+	// Labels say for the auditor what the run belongs to: "ci", "job", "job_id", "url". They are put where the source of credentials keeps such a thing.
 	Labels map[string]string
 	// Warn prints one line for a person, Say one that can be turned off; never a secret.
 	Warn, Say func(format string, args ...any)

@@ -40,7 +40,7 @@ func (r *run) placeFiles() error {
 // privateDir makes the run's private directory when it is first needed, and returns its path.
 func (r *run) privateDir() (string, error) {
 	if r.dir == nil {
-		dir, err := bind.NewDir(bind.Places(r.lookupEnv), r.Log.Warn, r.guard.Dir)
+		dir, err := bind.NewDir(bind.Places(r.lookupEnv, r.Temp), r.Log.Warn, r.guard.Dir)
 		if err != nil {
 			return "", err
 		}

@@ -87,7 +87,7 @@ func (r *run) labels() map[string]string {
 		return nil
 	}
 	labels := map[string]string{}
-	for name, value := range map[string]string{"ci": r.CI.System, "job": r.CI.Job, "url": r.CI.URL} {
+	for name, value := range map[string]string{"ci": r.CI.System, "job": r.CI.Job, "job_id": r.CI.ID, "url": r.CI.URL} {
 		if value != "" {
 			labels[name] = value
 		}

@@ -56,6 +56,7 @@ type Options struct {
 	Lent    *Lent    // instead of specs: the credentials are another's
 	// Masking returns the line that makes the CI's log filter mask a value; nil: it has none.
 	Masking func(value string) (string, bool)
+	Temp    string // the variable that names the CI's own temporary directory; empty: it has none
 
 	Leash         time.Duration
 	Grace         time.Duration

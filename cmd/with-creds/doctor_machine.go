@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/with-creds/with-creds/pipelines"
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/guard"
@@ -19,7 +20,8 @@ import (
 func (w *world) examineMachine() []providers.Finding {
 	env := environment(w.env)
 	found := append([]providers.Finding{examineGuard()}, examineJournal(journalDir(env))...)
-	found = append(found, examineFiles(env))
+	ci := pipelines.Detect(func(name string) string { return env[name] })
+	found = append(found, examineFiles(env, ci.Temp()))
 	if swap, err := os.ReadFile("/proc/swaps"); err == nil && strings.Count(strings.TrimSpace(string(swap)), "\n") > 0 {
 		found = append(found, providers.Finding{
 			Level: providers.Warn, Promise: "P3", Says: "swap is on: what is in memory, private files too, may be written to a disk", Fix: "encrypt it, or swapoff --all",
@@ -95,10 +97,10 @@ func examineJournal(dir string) []providers.Finding {
 }
 
 // examineFiles makes a private directory and removes it.
-func examineFiles(env map[string]string) providers.Finding {
+func examineFiles(env map[string]string, temp string) providers.Finding {
 	var warned string
 	lookup := func(name string) (string, bool) { v := env[name]; return v, v != "" }
-	dir, err := bind.NewDir(bind.Places(lookup), func(format string, args ...any) { warned = fmt.Sprintf(format, args...) }, nil)
+	dir, err := bind.NewDir(bind.Places(lookup, temp), func(format string, args ...any) { warned = fmt.Sprintf(format, args...) }, nil)
 	if err != nil {
 		return providers.Finding{Level: providers.Fail, Promise: "P3", Says: err.Error(), Fix: "mount a tmpfs and name it in XDG_RUNTIME_DIR"}
 	}

@@ -100,6 +100,9 @@ func (w *world) settle(c *cli.Context) (job, error) {
 	if j.settings, err = load(context.Background(), j.layers); err != nil {
 		return j, err
 	}
+	if _, said := j.layers.Lookup("WITH_CREDS_GRACE"); !said {
+		j.Grace = j.ci.Grace(j.Grace)
+	}
 	j.log = newLog(w.stderr, j.settings)
 	if ignored != "" {
 		j.log.Warn("%s", ignored)
@@ -142,8 +145,8 @@ func (j job) options(w *world, signals <-chan os.Signal) step.Options {
 		o.MaskNow = append(o.MaskNow, env[name])
 	}
 	if j.ci != nil {
-		o.CI = &receipt.CI{System: j.ci.System, Job: j.ci.Name, URL: j.ci.URL}
-		o.Masking = j.ci.Masking
+		o.CI = &receipt.CI{System: j.ci.System, Job: j.ci.Name, ID: j.ci.ID, URL: j.ci.URL}
+		o.Masking, o.Temp = j.ci.Masking, j.ci.Temp()
 	}
 	return o
 }

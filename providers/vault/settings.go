@@ -192,7 +192,7 @@ func agent(run providers.Settings) string {
 	if run.Run != "" {
 		about = append(about, "run "+run.Run)
 	}
-	if where := firstOf(run.Labels["url"], run.Labels["job"]); where != "" {
+	if where := firstOf(run.Labels["url"], strings.Trim(run.Labels["job"]+" "+run.Labels["job_id"], " ")); where != "" {
 		about = append(about, where)
 	}
 	if len(about) == 0 {

@@ -35,8 +35,8 @@ type Place struct {
 }
 
 // Places are where private files may go, in order of preference: $XDG_RUNTIME_DIR, /dev/shm, then the disk's
-// $RUNNER_TEMP (GitHub empties it after the job), $TMPDIR and the system's temporary directory.
-func Places(lookup func(name string) (string, bool)) []Place {
+// the directory in the variable temp (which a CI empties after the job; empty: there is none), $TMPDIR and the system's temporary directory.
+func Places(lookup func(name string) (string, bool), temp string) []Place {
 	var all []Place
 	env := func(name string) {
 		if path, _ := lookup(name); filepath.IsAbs(path) {
@@ -47,7 +47,9 @@ func Places(lookup func(name string) (string, bool)) []Place {
 	if sharedMemory != "" {
 		all = append(all, Place{sharedMemory, sharedMemory})
 	}
-	env("RUNNER_TEMP")
+	if temp != "" {
+		env(temp)
+	}
 	env("TMPDIR")
 	return append(all, Place{systemTemp, systemTemp})
 }

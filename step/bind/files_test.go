@@ -248,7 +248,7 @@ func TestAnotherProcessRemovesByPathOnlyWhatIsAPrivateDirectory(t *testing.T) {
 func TestPlacesAreTriedInOrder(t *testing.T) {
 	env := map[string]string{"XDG_RUNTIME_DIR": "/run/user/1", "RUNNER_TEMP": "/runner", "TMPDIR": "relative"}
 	var got []string
-	for _, p := range Places(func(name string) (string, bool) { v, ok := env[name]; return v, ok }) {
+	for _, p := range Places(func(name string) (string, bool) { v, ok := env[name]; return v, ok }, "RUNNER_TEMP") {
 		got = append(got, p.Name+" "+p.Path)
 	}
 	want := []string{"$XDG_RUNTIME_DIR /run/user/1", sharedMemory + " " + sharedMemory, "$RUNNER_TEMP /runner", systemTemp + " " + systemTemp}

@@ -77,6 +77,7 @@ type Timings struct {
 type CI struct {
 	System string `json:"system"`
 	Job    string `json:"job,omitempty"`
+	ID     string `json:"id,omitempty"` // the CI's own, which no other job has
 	URL    string `json:"url,omitempty"`
 }
 
