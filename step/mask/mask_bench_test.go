@@ -74,7 +74,7 @@ func nearMisses(size int, m *Masker, length int) []byte {
 		n := len(f)
 		for state, i := uint32(0), 0; i < len(f); i++ {
 			state = set.matcher.automaton.next(state, f[i])
-			if set.matcher.ends[state].longest > 0 {
+			if set.matcher.longest[state] > 0 {
 				n = i
 				break
 			}
@@ -202,7 +202,7 @@ func BenchmarkAdd(b *testing.B) {
 }
 
 func (m *matcher) size() int {
-	return len(m.step)*2 + len(m.step)*16 + len(m.edges)*8 + len(m.rows)*1024 + 1024 +
+	return len(m.step)*(2+16+4) + len(m.edges)*8 + len(m.rows)*1024 + 1024 +
 		len(m.grams.words)*8 + len(m.starts.words)*8 + len(m.enter.doors)*8
 }
 

@@ -29,38 +29,40 @@ reading:
 				i += gram
 			}
 		}
-		v := a.step[state]
-		for i < len(p) {
+		for {
+			n := a.follow(state, p[i:])
+			state += uint32(n)
+			if i += n; i == len(p) {
+				break reading
+			}
 			c := p[i]
-			switch {
-			case v&byteOf == uint16(c):
+			switch v := a.step[state]; {
+			case v&byteOf == uint16(c): // to a form's end
 				state++
 			case state == 0:
 				state = a.root[c]
 			default:
-				t := uint32(0)
-				if v&isFork != 0 {
-					t = a.further(state, c)
+				t := &a.turns[state]
+				to := uint32(0)
+				if t.fork != 0 {
+					to = a.further(t.fork, c)
 				}
-				if t == 0 {
+				if to == 0 {
 					// The form came to nothing. What else has begun in it begins later, so this comes to an end.
-					if v&failsLow != 0 {
+					if t.ahead&aheadOf(c) == 0 {
 						if start := i - int(v>>lowShift&3); start >= 0 && start <= tail {
 							i, state = start, 0
 							continue reading
 						}
 					}
-					state = a.fail[state]
-					v = a.step[state]
+					state = t.fail
 					continue
 				}
-				state = t
+				state = to
 			}
 			i++
-			v = a.step[state]
-			if v&endsForm != 0 {
-				end := origin + i
-				spans = join(spans, span{end - int(a.ends[state].longest), end})
+			if longest := a.longest[state]; longest != 0 {
+				spans = join(spans, span{origin + i - int(longest), origin + i})
 			}
 		}
 	}

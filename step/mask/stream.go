@@ -110,7 +110,7 @@ func (s *Stream) Masked() int {
 func (s *Stream) mask(p []byte) {
 	m, held := s.set.matcher, len(s.held.bytes())
 	s.state, s.spans = m.scan(p, s.state, held, s.spans)
-	keep := int(m.ends[s.state].depth)
+	keep := int(m.turns[s.state].depth)
 	drop := held + len(p) - keep
 
 	if len(s.spans) == 0 && s.done == held {
