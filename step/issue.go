@@ -29,6 +29,7 @@ type issued struct {
 	ttl          time.Duration // as issued
 	renewals     int
 	replacements int
+	next         *issued // what is to take its place, and could not yet be put there
 }
 
 var errStopped = errors.New("stopped")
@@ -183,9 +184,20 @@ func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*is
 		r.Log.Warn("%s: %s", s.Request.Source(), w)
 	}
 	if err := r.untilUsable(ctx, s, c); err != nil {
+		r.giveBack(session, c.Lease)
 		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 	}
 	return &issued{spec: s, credential: c, session: session, at: now, ttl: c.Lease.TTL(now)}, nil
+}
+
+// giveBack makes one attempt to revoke what is of no use; what it leaves the run's end revokes.
+func (r *run) giveBack(session *lease.Session, l providers.Lease) {
+	if l.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	lease.Revoker{Book: r.book}.One(ctx, session, l)
 }
 
 func (r *run) issueTimeout() time.Duration {

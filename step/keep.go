@@ -42,13 +42,16 @@ func (r *run) renewed(l providers.Lease) {
 			c.renewals++
 			c.credential.Lease = l
 		}
+		if c.next != nil && c.next.credential.Lease.Key() == l.Key() {
+			c.next.credential.Lease = l
+		}
 	}
 	r.Log.Debug("renewed %s until %s", l.ID, l.Expires.Format(time.TimeOnly))
 }
 
 // ending is called when a lease cannot be extended beyond l.Expires: a credential's, or a login's, which takes all its credentials along.
 func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, why error) {
-	affected, relogin := r.affected(l)
+	affected, _ := r.affected(l)
 	if len(affected) == 0 {
 		return
 	}
@@ -67,7 +70,7 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	if !lease.SleepUntil(ctx, replaceAt(l, time.Now()), time.Now) {
 		return
 	}
-	r.replace(ctx, k, l, affected, relogin)
+	r.replace(ctx, k, l)
 	if r.KillOnExpiry && len(fixed) > 0 {
 		r.killAt(ctx, l.Expires, fixed)
 	}
@@ -142,12 +145,15 @@ func (r *run) affected(l providers.Lease) ([]*issued, bool) {
 	return some, login
 }
 
-// replace issues anew, rewrites the files, tells the command, and after an overlap revokes the old. It repeats until the old has ended.
-func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease, affected []*issued, relogin bool) {
+// replace issues anew, rewrites the files, tells the command, and after an overlap revokes the old. It repeats until that is done.
+func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease) {
 	for wait := range lease.Backoff {
-		err := r.replaceOnce(ctx, k, affected, relogin)
+		err := r.replaceOnce(ctx, k, old)
 		if err == nil {
 			break
+		}
+		if errors.Is(err, errStopped) {
+			return
 		}
 		r.Log.Warn("replacing %s: %v; trying again", old.ID, err)
 		if !lease.SleepUntil(ctx, time.Now().Add(max(wait, time.Second)), time.Now) {
@@ -168,8 +174,8 @@ func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease,
 				revoker.One(revoke, s, l)
 			}
 		}
-		if own != nil && own.Key() == old.Key() {
-			revoker.Session(revoke, s)
+		if own != nil && own.Key() == old.Key() && len(r.book.Held(s)) == 0 {
+			revoker.Session(revoke, s) // else the run's end has to answer for what is left under it
 		}
 	}
 }
@@ -186,9 +192,10 @@ func (r *run) tellRotated() {
 // overlap is how long the old credential lives beside the new at most, for the command to change over.
 const overlap = 10 * time.Second
 
-// replaceOnce logs in again if need be, and replaces each credential that has a file. When the command ends meanwhile the answers are still
-// waited for, within the grace: what they create must be known.
-func (r *run) replaceOnce(running context.Context, k *lease.Keeper, affected []*issued, relogin bool) error {
+// replaceOnce logs in again if need be, and replaces each credential that has a file and still ends with the old lease: another attempt may have replaced some of
+// them, and a login that ends takes along leases whose own end was told too. When the command ends meanwhile the answers are still waited for, within the grace:
+// what they create must be known.
+func (r *run) replaceOnce(running context.Context, k *lease.Keeper, old providers.Lease) error {
 	r.replacing.Lock()
 	defer r.replacing.Unlock()
 	if r.over {
@@ -197,30 +204,51 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, affected []*
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), r.issueTimeout())
 	defer cancel()
 	defer context.AfterFunc(running, func() { time.AfterFunc(r.Grace, cancel) })()
+	affected, relogin := r.affected(old)
 	var errs []error
 	for _, c := range affected {
 		if !anyFile(c.values) && !c.served.Live() && r.envFile == "" {
 			continue
 		}
 		name := c.spec.Request.Provider
-		if relogin && r.session(name) == c.session {
+		if relogin && (r.session(name) == c.session || over(r.session(name).Own())) {
 			if err := r.login(ctx, name); err != nil {
 				return err
 			}
 			k.Session(r.session(name))
 		}
-		fresh, err := r.ask(ctx, c.spec, r.session(name))
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		fresh, err := r.next(ctx, k, c, r.session(name))
+		if err == nil {
+			err = r.rebind(c, fresh)
 		}
-		if err := r.rebind(c, fresh); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		k.Lease(fresh.session, fresh.credential.Lease)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// next is what is to take the place of a credential. Where that failed before, as it does while a disk is full, it is what was issued then: what is asked for again and again
+// would pile up at the server.
+func (r *run) next(ctx context.Context, k *lease.Keeper, c *issued, session *lease.Session) (*issued, error) {
+	r.lock.Lock()
+	fresh := c.next
+	r.lock.Unlock()
+	if fresh != nil && fresh.session == session && !over(&fresh.credential.Lease) {
+		return fresh, nil
+	}
+	fresh, err := r.ask(ctx, c.spec, session)
+	if err != nil {
+		return nil, err
+	}
+	r.lock.Lock()
+	c.next = fresh
+	r.lock.Unlock()
+	k.Lease(fresh.session, fresh.credential.Lease)
+	return fresh, nil
+}
+
+// over reports whether a lease has ended, or the login that is its; nil is none.
+func over(l *providers.Lease) bool {
+	return l != nil && !l.Expires.IsZero() && l.TTL(time.Now()) == 0
 }
 
 // rebind puts a fresh credential in the place of an old one.
@@ -244,11 +272,14 @@ func (r *run) rebind(c, fresh *issued) error {
 	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
+	before := *c
 	c.credential, c.session, c.values = fresh.credential, fresh.session, values
-	c.replacements++
 	if err := r.rewriteEnvFile(); err != nil {
+		c.credential, c.session, c.values = before.credential, before.session, before.values
 		return fmt.Errorf("rewriting the env file: %w", err)
 	}
+	c.replacements++
+	c.next = nil
 	r.Log.Say("replaced %s: %s", c.spec.Request.Source(), fresh.credential.Lease.ID)
 	return nil
 }

@@ -62,7 +62,7 @@ func (k *Keeper) Start(ctx context.Context) {
 
 // Session begins to keep a session's own login, if it has one.
 func (k *Keeper) Session(s *Session) {
-	if own := s.Own(); own != nil {
+	if own := s.Own(); own != nil && !own.Expires.IsZero() { // a root token's child may have no end
 		k.wg.Go(func() { k.keep(s, *own, k.tooLong(*own)) })
 	}
 }

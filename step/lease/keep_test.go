@@ -161,6 +161,17 @@ func TestALeaseThatCannotBeRenewedIsToldOfAtOnce(t *testing.T) {
 	})
 }
 
+func TestALoginWithoutAnEndIsNotSaidToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.own = &providers.Lease{Provider: "fake", ID: "login"}
+		book, _ := keeping(f, f.lease("a", 15*time.Minute))
+		if all := keepFor(t, f, book, 5*time.Minute, time.Minute); len(all) != 0 {
+			t.Errorf("told %v", all)
+		}
+	})
+}
+
 func TestAClockThatJumpsForwardRenewsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var jump atomic.Int64
