@@ -24,11 +24,15 @@ func (r *run) keep() *lease.Keeper {
 		},
 	}
 	k.Ending = func(ctx context.Context, l providers.Lease, why error) { r.ending(ctx, k, l, why) }
-	k.Start(context.Background())
+	var leaseless []*issued // looked up before anything is replaced
 	for _, c := range r.issued {
 		if l := c.credential.Lease; l.IsZero() && !l.Expires.IsZero() {
-			k.Go(func(ctx context.Context) { r.followEnd(ctx, c) })
+			leaseless = append(leaseless, c)
 		}
+	}
+	k.Start(context.Background())
+	for _, c := range leaseless {
+		k.Go(func(ctx context.Context) { r.followEnd(ctx, c) })
 	}
 	return k
 }
