@@ -98,7 +98,7 @@ func TestGodotenvReadsTheEnvFileBack(t *testing.T) {
 	checkReadBack(t, func(file string) (map[string]string, error) { return godotenv.Read(file) })
 }
 
-// systemd's own parser, as run by the generator that reads environment.d(5).
+// systemd's own parser where it is installed, as run by the generator that reads environment.d(5).
 func TestSystemdReadsTheEnvFileBack(t *testing.T) {
 	const generator = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator"
 	if _, err := os.Stat(generator); err != nil {
