@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,20 +22,31 @@ type loginRow struct {
 // real server.
 var loginRows = []loginRow{
 	{"(aud) claim", func(token claims, set settings, _ time.Time) string {
-		where := "ask for another where the token is made (on GitLab: `id_tokens: … aud:`)"
 		if set.Auth == "kubernetes" {
-			where = "project the token with another audience (serviceAccountToken: audience:), or change `audience` of the role"
-		} else if set.onGitHub() {
+			return fmt.Sprintf("the token's aud is %s; project it with another (serviceAccountToken: audience:), or change `audience` of the role", token.show("aud"))
+		}
+		where := "ask for another where the token is made (on GitLab: `id_tokens: … aud:`)"
+		if set.onGitHub() {
 			where = "set WITH_CREDS_VAULT_AUDIENCE (--vault-audience)"
 		}
 		return fmt.Sprintf("the token's aud is %s; it must be one of the role's bound_audiences: %s", token.show("aud"), where)
 	}},
+	{"'aud': source data must be an array", func(token claims, _ settings, _ time.Time) string {
+		return fmt.Sprintf("the token's iss is %s: is that a cluster's? A service account's token has a list of audiences; for a CI's id token there is --vault-auth=jwt", token.show("iss"))
+	}},
+	{"no audiences bound to the role", func(token claims, _ settings, _ time.Time) string {
+		return fmt.Sprintf("the token's aud is %s, and the role must name it in bound_audiences", token.show("aud"))
+	}},
+	{"no issued at (iat)", func(token claims, _ settings, _ time.Time) string {
+		return fmt.Sprintf("the token must say when it ends, and its claims are %s", token.names())
+	}},
+	{"not found in token", func(token claims, _ settings, _ time.Time) string {
+		return fmt.Sprintf("compare user_claim and groups_claim of the role; the token's claims are %s", token.names())
+	}},
 	{"(iss) claim", func(token claims, _ settings, _ time.Time) string {
 		return fmt.Sprintf("the token's iss is %s; compare bound_issuer in the configuration of the mount", token.show("iss"))
 	}},
-	{"token is expired", func(token claims, _ settings, now time.Time) string {
-		return fmt.Sprintf("the token's exp is %s, and it is %s here: is a fresh one taken for each run, and are both clocks right?", token.at("exp"), now.UTC().Format(time.RFC3339))
-	}},
+	{"token is expired", expired},
 	{"token not yet valid", notYet("nbf")},
 	{"token issued in the future", notYet("iat")},
 	{"(sub) claim", func(token claims, _ settings, _ time.Time) string {
@@ -54,10 +67,9 @@ var loginRows = []loginRow{
 	{"invalid role or secret ID", func(claims, settings, time.Time) string {
 		return "one of WITH_CREDS_VAULT_ROLE_ID and WITH_CREDS_VAULT_SECRET_ID is wrong, or the secret id has expired or is used up (secret_id_ttl, secret_id_num_uses)"
 	}},
-	{"invalid secret id", func(claims, settings, time.Time) string {
-		return "WITH_CREDS_VAULT_SECRET_ID is wrong, has expired or is used up (secret_id_ttl, secret_id_num_uses)"
+	{"missing secret_id", func(claims, settings, time.Time) string {
+		return "set WITH_CREDS_VAULT_SECRET_ID, or WITH_CREDS_VAULT_SECRET_ID_FILE"
 	}},
-	{"invalid role ID", func(claims, settings, time.Time) string { return "WITH_CREDS_VAULT_ROLE_ID is none of this mount" }},
 	{"source address", func(claims, settings, time.Time) string {
 		return "compare token_bound_cidrs and secret_id_bound_cidrs of the role with where this runs"
 	}},
@@ -67,6 +79,10 @@ var loginRows = []loginRow{
 	{"service account name not authorized", func(token claims, _ settings, _ time.Time) string {
 		return fmt.Sprintf("the service account is %s; compare bound_service_account_names of the role", token.show("sub"))
 	}},
+}
+
+func expired(token claims, _ settings, now time.Time) string {
+	return fmt.Sprintf("the token's exp is %s, and it is %s here: is a fresh one taken for each run, and are both clocks right?", token.at("exp"), now.UTC().Format(time.RFC3339))
 }
 
 func wrongRole(_ claims, set settings, _ time.Time) string {
@@ -98,10 +114,15 @@ func loginHint(err error, set settings, body map[string]any, now time.Time) stri
 	}
 	switch meansOf(err) {
 	case forbidden, missing, unsupported:
-		if set.Auth == "kubernetes" {
-			return "does the API server know the token (Vault asks it: kubernetes_host, and Vault's right to make TokenReviews), is the auth method mounted there (--vault-mount), and the namespace right?"
+		mounted := "is the auth method mounted there (--vault-mount), is the namespace right (VAULT_NAMESPACE), and does token_bound_cidrs of the role hold this address?"
+		if exp, ok := token["exp"].(float64); ok && now.Unix() > int64(exp) {
+			return expired(token, set, now)
 		}
-		return "is the auth method mounted there (--vault-mount), and the namespace right?"
+		if set.Auth == "kubernetes" {
+			return fmt.Sprintf("the token's sub is %s, its aud %s: does the API server know it (Vault asks at kubernetes_host, and needs the right to make TokenReviews)? Or: %s",
+				token.show("sub"), token.show("aud"), mounted)
+		}
+		return mounted
 	case dead:
 		return "does the namespace exist?"
 	}
@@ -150,6 +171,9 @@ func (c claims) show(name string) string {
 	}
 	return "not there"
 }
+
+// names are those of the claims.
+func (c claims) names() string { return firstLine(strings.Join(slices.Sorted(maps.Keys(c)), ", ")) }
 
 func (c claims) at(name string) string {
 	if seconds, ok := c[name].(float64); ok {
