@@ -90,6 +90,11 @@ chaos: servers ## kill a run at N random moments (make chaos N=10000) and count 
 	@$(call lists,./cmd/with-creds,^TestChaos)
 	WITH_CREDS_TEST_FULL=1 WITH_CREDS_CHAOS_N=$(N) go test -count=1 -vet=off -timeout 0 -run '^TestChaos' -v ./cmd/with-creds
 
+.PHONY: rotation
+rotation: servers ## a worker that logs in again and again for two minutes, while its login is replaced every seven seconds
+	@$(call lists,./testdata/engines,^TestAWorker)
+	WITH_CREDS_TEST_FULL=1 WITH_CREDS_TEST_LONG=1 go test -count=1 -vet=off -timeout 10m -run '^TestAWorker' -v ./testdata/engines
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for a while (make fuzz FUZZTIME=10m)
 	@for package in $$(go list ./...); do \

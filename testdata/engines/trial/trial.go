@@ -125,6 +125,13 @@ func (w *World) Example(name string, args ...string) Run {
 	return w.begin(line[2], "sh", append([]string{"-euc", "cd " + root() + " && " + line[1] + ` "$@"`, "sh"}, args...)...).End()
 }
 
+// Shell begins a script that runs with-creds itself, with a token for what a spec asks; under is put before the shell.
+func (w *World) Shell(spec, script string, under ...string) *Going {
+	w.T.Helper()
+	all := slices.Concat(under, []string{"sh", "-euc", script})
+	return w.begin(spec, all[0], all[1:]...)
+}
+
 // begin runs a program with a token for what a spec asks.
 func (w *World) begin(spec, program string, args ...string) *Going {
 	w.T.Helper()
