@@ -183,11 +183,33 @@ func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*is
 	for _, w := range c.Warnings {
 		r.Log.Warn("%s: %s", s.Request.Source(), w)
 	}
-	if err := r.untilUsable(ctx, s, c); err != nil {
+	err = reasonable(c)
+	if err == nil {
+		err = r.untilUsable(ctx, s, c)
+	}
+	if err != nil {
 		r.giveBack(session, c.Lease)
 		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 	}
 	return &issued{spec: s, credential: c, session: session, at: now, ttl: c.Lease.TTL(now)}, nil
+}
+
+// What a credential may have. A secret is masked in some dozens of forms, which takes five hundred times its size in memory; and no server is trusted with that of
+// the machine.
+const (
+	mostFields = 1000
+	mostBytes  = 512 << 10
+)
+
+func reasonable(c providers.Credential) error {
+	bytes := 0
+	for _, f := range c.Fields {
+		bytes += len(f.Name) + len(f.Value)
+	}
+	if len(c.Fields) > mostFields || bytes > mostBytes {
+		return fmt.Errorf("what was issued has %d fields and %d bytes: more than %d fields, or %d bytes, are not taken", len(c.Fields), bytes, mostFields, mostBytes)
+	}
+	return nil
 }
 
 // giveBack makes one attempt to revoke what is of no use; what it leaves the run's end revokes.

@@ -102,7 +102,7 @@ func (w *world) main(ctx context.Context) int {
 	if err == nil {
 		return w.code
 	}
-	fmt.Fprintf(w.stderr, "with-creds: %v\n", err)
+	fmt.Fprintf(w.stderr, "with-creds: %s\n", harmless(err.Error()))
 	return failed
 }
 
