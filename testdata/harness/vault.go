@@ -368,10 +368,15 @@ type AuditEntry struct {
 		Headers map[string][]string `json:"headers"`
 	} `json:"request"`
 	Response struct {
-		Data map[string]any `json:"data"`
+		Data   map[string]any `json:"data"`
+		Secret struct {
+			LeaseID string `json:"lease_id"`
+		} `json:"secret"`
 	} `json:"response"`
 	Auth struct {
+		Accessor    string            `json:"accessor"`
 		DisplayName string            `json:"display_name"`
+		EntityID    string            `json:"entity_id"`
 		Metadata    map[string]string `json:"metadata"`
 	} `json:"auth"`
 }
