@@ -121,7 +121,10 @@ func newDirIn(place string, before func(path string)) (_ *Dir, err error) {
 	// The umask may have taken rights away that are needed, never given any.
 	if err = base.Chmod(name, 0o700); err == nil {
 		if d.root, err = base.OpenRoot(name); err == nil {
-			err = private(d.root)
+			var info fs.FileInfo
+			if info, err = d.root.Stat("."); err == nil {
+				err = private(info)
+			}
 		}
 	}
 	if err != nil {
@@ -130,18 +133,25 @@ func newDirIn(place string, before func(path string)) (_ *Dir, err error) {
 	return d, nil
 }
 
-// private verifies that a directory just made is ours alone.
-func private(root *os.Root) error {
-	info, err := root.Stat(".")
-	switch {
-	case err != nil:
+// IsPrivate reports why a path is not a private directory of this user's: where everybody may make directories, somebody else can make one
+// in the place of one that has been removed.
+func IsPrivate(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
 		return err
+	}
+	return private(info)
+}
+
+// private verifies that a directory is ours alone.
+func private(info fs.FileInfo) error {
+	switch {
 	case !info.IsDir():
 		return errors.New("it is no directory")
 	case !ownedByUs(info):
 		return errors.New("it belongs to another user")
 	case hasModes && info.Mode().Perm() != 0o700:
-		return fmt.Errorf("its mode is %#o and cannot be made 0700", info.Mode().Perm())
+		return fmt.Errorf("its mode is %#o, not 0700", info.Mode().Perm())
 	}
 	return nil
 }

@@ -13,7 +13,7 @@
 //   - It ends, and revokes, when it is told to, when the process that it watches has ended, when the job's time is over, on SIGTERM, and when `start`
 //     dies before it has passed on what it was given.
 //   - A session is named by its directory: mode 0700, in RAM where there is some. Whoever can open the socket in it is this user, who could read the
-//     environment of the job as well. The name is no secret.
+//     environment of the job as well. The name is no secret, and nobody else's directory is taken for a session once it is gone.
 package session
 
 import (
@@ -29,6 +29,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/receipt"
 )
 
@@ -164,6 +165,10 @@ type Client struct {
 func Dial(session string) (*Client, error) {
 	if !filepath.IsAbs(session) {
 		return nil, fmt.Errorf("session %q: a session is named by the directory that start gave in WITH_CREDS_SESSION", session)
+	}
+	err := bind.IsPrivate(session) // or somebody else could give this user's commands their environment
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("session %s: %w", session, err)
 	}
 	conn, err := net.DialTimeout("unix", filepath.Join(session, socketName), 10*time.Second)
 	switch {
