@@ -175,6 +175,18 @@ connect {username|line}/"{password|dquote}"@//{host}/{database}
 '?`,
 		},
 		{
+			// TNS_ADMIN is a directory (Net Services Administrator's Guide, "Local Naming Method"); on Linux, TWO_TASK is the connect identifier where none is
+			// written (SQL*Plus User's Guide, "Configuring SQL*Plus"). One's own TNS_ADMIN, with its sqlnet.ora, is out of sight then: as=oracle leaves it alone.
+			Name:    "oracle-tns",
+			About:   "TNS_ADMIN with a tnsnames.ora of one name, which TWO_TASK makes the default, and a login script for sqlplus",
+			Clients: `sqlplus /nolog @"$ORACLE_LOGIN_SQL" @report.sql; sqlldr, expdp and all that take a name of tnsnames.ora`,
+			Example: "vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle-tns",
+			Bindings: `TNS_ADMIN=served:tns-admin TWO_TASK==with_creds ORACLE_USERNAME=username ORACLE_PASSWORD=password
+				ORACLE_LOGIN_SQL=@'set define off
+connect {username|line}/"{password|dquote}"@with_creds
+'`,
+		},
+		{
 			// There are no names that TLS clients share; these are for --cert, --key and --cacert of curl, -cert and -key of openssl. A server wants
 			// TLS_CHAIN: the certificate and what leads from it to the root.
 			Name:    "pki",

@@ -41,6 +41,7 @@ var additions = []addition{
 	{[]string{"served:aws-url", "served:aws-token"}, openAWS},
 	{[]string{"served:askpass"}, openAskpass},
 	{[]string{"served:git-key", "served:git-helper", "served:git-header"}, openGit},
+	{[]string{tnsField}, openTNS},
 	{[]string{sshKeyField}, func([]string, *Endpoints) error { return nil }}, // see Made
 	{[]string{pkcs12Field, pkcs12Password}, func(_ []string, e *Endpoints) error {
 		e.add(pkcs12Password, rand.Text(), true)

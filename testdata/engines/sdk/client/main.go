@@ -1,7 +1,7 @@
 // Command client reads what with-creds gave it as a vendor's own library does, and says what that library made of it. It prints no secret: only
 // whether the library found the same one that the plain variable holds.
 //
-//	client mongodb|mssql|oracle|aws|azure|gcp
+//	client mongodb|mssql|oracle|oracle-tns|aws|azure|gcp
 package main
 
 import (
@@ -10,11 +10,15 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/microsoft/go-mssqldb/msdsn"
+	ora "github.com/sijms/go-ora/v2"
 	"github.com/sijms/go-ora/v2/configurations"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 	"golang.org/x/oauth2/google"
@@ -22,7 +26,7 @@ import (
 
 func main() {
 	clients := map[string]func(context.Context) error{
-		"mongodb": mongodb, "mssql": mssql, "oracle": oracle, "aws": whoami, "azure": azure, "gcp": gcp,
+		"mongodb": mongodb, "mssql": mssql, "oracle": oracle, "oracle-tns": oracleTNS, "aws": whoami, "azure": azure, "gcp": gcp,
 	}
 	if err := clients[os.Args[1]](context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -76,6 +80,34 @@ func oracle(context.Context) error {
 		return errors.New("the driver and RFC 3986 disagree on the password")
 	}
 	return same(c.UserID, c.Password, "ORACLE_USERNAME", "ORACLE_PASSWORD")
+}
+
+// oracleTNS reads the login script and, for the name that it connects to, tnsnames.ora.
+func oracleTNS(context.Context) error {
+	script, err := os.ReadFile(os.Getenv("ORACLE_LOGIN_SQL"))
+	if err != nil {
+		return err
+	}
+	login := regexp.MustCompile(`(?m)^connect (\S+)/"(.*)"@(\w+)$`).FindStringSubmatch(string(script))
+	if login == nil || login[3] != os.Getenv("TWO_TASK") {
+		return errors.New("the login script does not connect to the name in TWO_TASK")
+	}
+	names, err := os.ReadFile(filepath.Join(os.Getenv("TNS_ADMIN"), "tnsnames.ora"))
+	if err != nil {
+		return err
+	}
+	name, descriptor, _ := strings.Cut(strings.TrimSpace(string(names)), " = ")
+	if name != login[3] {
+		return fmt.Errorf("tnsnames.ora has %s and not %s", name, login[3])
+	}
+	c, err := configurations.ParseConfig(ora.BuildJDBC(login[1], login[2], descriptor, nil))
+	if err != nil {
+		return errors.New("the driver does not understand them")
+	}
+	for _, server := range c.Servers {
+		fmt.Println("server", server.Addr, "port", server.Port, "service", c.ServiceName)
+	}
+	return same(c.UserID, login[2], "ORACLE_USERNAME", "ORACLE_PASSWORD")
 }
 
 func whoami(ctx context.Context) error {
