@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,7 @@ func (t target) config() (*mysql.Config, error) {
 	c.MultiStatements = true
 	c.Logger = &mysql.NopLogger{} // what goes wrong is in the errors
 	c.ConnectionAttributes = "program_name:with-creds"
+	c.DialFunc = sqluser.Bounded((&net.Dialer{}).DialContext)
 	c.AllowFallbackToPlaintext = t.TLS == tlsPreferred
 	var err error
 	c.TLS, err = t.tlsConfig()

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // neutral says "not set" to pgx for every keyword that it would otherwise fill in from the process's own environment, which is
@@ -32,6 +34,7 @@ func (t target) config(database, application string) (*pgconn.Config, error) {
 		return nil, err
 	}
 	c.Password = t.Password
+	c.DialFunc = pgconn.DialFunc(sqluser.Bounded(sqluser.Dial(c.DialFunc)))
 	c.RuntimeParams = map[string]string{"application_name": application, "client_encoding": "UTF8"}
 	if options := t.Settings["options"]; options != "" {
 		c.RuntimeParams["options"] = options
