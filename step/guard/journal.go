@@ -14,15 +14,18 @@ import (
 // first of them that is told until all are known to be gone, so that a power cut leaves what `with-creds sweep` needs. Its
 // guard holds a lock on it (flock(2)), which nobody has to clean up: it ends with the process.
 //
-// The zero journal writes nothing. One that cannot write (no home directory, a full disk) says nothing: the run does not
-// depend on it.
+// The zero journal writes nothing. One that cannot write (no home directory) says nothing: the run does not depend on it. What did not fit on a full disk is
+// written, from where it was cut, with what comes next.
+//
+// A guard that takes the place of a lost one goes on below what that wrote, with a first line of its own: at no instant does the disk say less than it did.
 type journal struct {
 	mu     sync.Mutex
 	path   string
 	run    string
 	parent *instance
 	file   *os.File
-	news   bool // not yet on the disk
+	due    []byte // not yet written
+	news   bool   // not yet on the disk
 }
 
 // An instance names a process beyond its number, which is used again.
@@ -39,7 +42,7 @@ func (i *instance) lives() bool { return i != nil && i.Start != 0 && startTime(i
 
 // entry is one line of the journal.
 type entry struct {
-	Schema  int              `json:"schema,omitempty"` // on the first line
+	Schema  int              `json:"schema,omitempty"` // on the first line of each guard
 	Run     string           `json:"run,omitempty"`
 	Host    string           `json:"host,omitempty"`
 	PID     int              `json:"pid,omitempty"` // of the guard that writes
@@ -102,7 +105,14 @@ func (j *journal) write(e entry) {
 	if err != nil {
 		return
 	}
-	_, _ = j.file.Write(append(line, '\n')) // the journal is a second line of defence: a full disk ends no run
+	j.put(line)
+}
+
+// put writes a line, and what is due from before. The caller holds mu.
+func (j *journal) put(line []byte) {
+	j.due = append(append(j.due, line...), '\n')
+	n, _ := j.file.Write(j.due) // the journal is a second line of defence: a full disk ends no run
+	j.due = j.due[n:]
 	j.news = true
 }
 
@@ -111,7 +121,13 @@ func (j *journal) open() bool {
 	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
 		return false
 	}
-	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|noFollow, 0o600)
+	how := os.O_WRONLY | os.O_CREATE | os.O_APPEND | noFollow
+	if _, err := Read(j.path); err == nil {
+		j.due = []byte("\n") // its last line may have been cut short
+	} else {
+		how |= os.O_TRUNC
+	}
+	f, err := os.OpenFile(j.path, how, 0o600)
 	if err != nil {
 		return false
 	}
@@ -120,7 +136,7 @@ func (j *journal) open() bool {
 	self := thisProcess()
 	_ = lock(f) // a file system without locks leaves the process's number to go by
 	line, _ := json.Marshal(entry{Schema: journalSchema, Run: j.run, Host: host, PID: self.PID, Start: self.Start, Parent: j.parent, Begun: time.Now().UTC()})
-	_, _ = f.Write(append(line, '\n'))
+	j.put(line)
 	if dir, err := os.Open(filepath.Dir(j.path)); err == nil {
 		_ = dir.Sync()
 		dir.Close()

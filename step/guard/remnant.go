@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,11 +73,14 @@ func readJournal(f *os.File) (Remnant, error) {
 			}
 			continue
 		}
-		if n == 0 {
-			if e.Schema != journalSchema || e.Run == "" {
-				return Remnant{}, fmt.Errorf("%s: not a journal of with-creds, or of another version", path)
+		if n == 0 && (e.Schema != journalSchema || e.Run == "") {
+			return Remnant{}, fmt.Errorf("%s: not a journal of with-creds, or of another version", path)
+		}
+		if e.Schema != 0 { // the last guard's counts
+			r.Run, r.Host = e.Run, e.Host
+			if n == 0 {
+				r.Begun = e.Begun
 			}
-			r.Run, r.Host, r.Begun = e.Run, e.Host, e.Begun
 			guard := &instance{e.PID, e.Start}
 			here, _ := os.Hostname()
 			r.Alive = e.Host == here && (guard.lives() || e.Parent.lives())
@@ -98,9 +102,9 @@ func readJournal(f *os.File) (Remnant, error) {
 		case e.Closed != "":
 			own = without(own, func(l providers.Lease) bool { return l.Session == e.Closed })
 		case e.Dir != "":
-			r.Dirs = append(r.Dirs, e.Dir)
+			r.Dirs = with(r.Dirs, e.Dir)
 		case e.File != "":
-			r.Files = append(r.Files, e.File)
+			r.Files = with(r.Files, e.File)
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -115,6 +119,14 @@ func readJournal(f *os.File) (Remnant, error) {
 
 func (r *Remnant) strike(key string) {
 	r.Leases = without(r.Leases, func(l providers.Lease) bool { return l.Key() == key })
+}
+
+// with is a list with a path, once: each guard of a run tells of all there is.
+func with(all []string, path string) []string {
+	if slices.Contains(all, path) {
+		return all
+	}
+	return append(all, path)
 }
 
 func without(all []providers.Lease, drop func(providers.Lease) bool) []providers.Lease {

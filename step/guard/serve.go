@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -98,7 +99,12 @@ func (s *state) takeOver(registry map[string]providers.Provider, j *journal) err
 		work.Go(func() error { return bind.RemoveDir(dir) })
 	}
 	for _, file := range s.files {
-		os.Remove(file)
+		work.Go(func() error {
+			if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		})
 	}
 	book := lease.NewBook(striking{j})
 	for id, told := range s.sessions {
