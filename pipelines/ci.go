@@ -4,6 +4,8 @@
 package pipelines
 
 import (
+	"math"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -15,7 +17,7 @@ func Detect(getenv func(string) string) *Job {
 		if v := getenv(ci.Mark); v == "" || v == "false" || v == "0" {
 			continue
 		}
-		return &Job{System: ci.System, Name: joined(ci.name, getenv), ID: joined(ci.id, getenv), URL: expand(ci.url, getenv), ci: ci}
+		return &Job{System: ci.System, Name: joined(ci.name, getenv), ID: joined(ci.id, getenv), URL: expand(ci.url, getenv), Limit: ci.limit.of(getenv), ci: ci}
 	}
 	return nil
 }
@@ -33,7 +35,16 @@ func joined(variables []string, getenv func(string) string) string {
 // A Job is the CI job at hand. The methods of a nil Job are those of no CI.
 type Job struct {
 	System, Name, ID, URL string
+	Limit                 time.Duration // how long it may take, as the CI says; 0: it does not
 	ci                    CI
+}
+
+func (l limit) of(getenv func(string) string) time.Duration {
+	n, err := strconv.Atoi(getenv(l.name))
+	if err != nil || n <= 0 || n > int(math.MaxInt64/l.unit) { // Buildkite says "false" of none
+		return 0
+	}
+	return time.Duration(n) * l.unit
 }
 
 // Agents are arguments by which the CI's agent on this machine is known, where it runs jobs detached from itself.

@@ -68,6 +68,26 @@ func TestEachSystemIsKnownByItsVariables(t *testing.T) {
 	}
 }
 
+func TestTheCIsOwnLimitOfAJobIsKnown(t *testing.T) {
+	for _, row := range []struct {
+		env  map[string]string
+		want time.Duration
+	}{
+		{map[string]string{"GITLAB_CI": "true", "CI_JOB_TIMEOUT": "5400"}, 90 * time.Minute},
+		{map[string]string{"BUILDKITE": "true", "BUILDKITE_TIMEOUT": "15"}, 15 * time.Minute},
+		{map[string]string{"BUILDKITE": "true", "BUILDKITE_TIMEOUT": "false"}, 0},
+		{map[string]string{"TF_BUILD": "True", "SYSTEM_JOBTIMEOUT": "60"}, time.Hour},
+		{map[string]string{"GITLAB_CI": "true", "CI_JOB_TIMEOUT": "-1"}, 0},
+		{map[string]string{"GITLAB_CI": "true", "CI_JOB_TIMEOUT": "9223372036854775807"}, 0},
+		{map[string]string{"GITLAB_CI": "true"}, 0},
+		{map[string]string{"GITHUB_ACTIONS": "true", "CI_JOB_TIMEOUT": "1"}, 0},
+	} {
+		if got := detect(row.env).Limit; got != row.want {
+			t.Errorf("%v: %v, want %v", row.env, got, row.want)
+		}
+	}
+}
+
 func TestAValueMasksItselfAndNoCommandIsMadeOfIt(t *testing.T) {
 	for _, row := range []struct{ mark, want string }{
 		{"GITHUB_ACTIONS", "::add-mask::50%25 off%0D%0A::stop-commands::x"},

@@ -15,6 +15,7 @@ type CI struct {
 	id     []string // variables that together no other job has, likewise
 	url    string   // a template of variables; empty values leave the URL out
 	temp   string   // the variable that names a directory which it empties after the job
+	limit  limit    // how long the job may take
 	worker []string // the program that runs one job and ends with it, as /proc/PID/comm has it
 	agent  []string // where that is nobody's parent: an argument, less its directory, of the agent on this machine
 	mask   *masking // how a job tells it to mask a value; nil: there is no way on a line of output
@@ -38,6 +39,12 @@ const (
 	Tree      Reach = "every process with the cookie, and all that descend from one"
 	Container Reach = "every process of the container"
 )
+
+// A limit is a variable that holds a number of units; without a name there is none.
+type limit struct {
+	name string
+	unit time.Duration
+}
 
 // masking is a line that makes a CI mask a value, and how the value is written in it.
 type masking struct {
@@ -72,7 +79,7 @@ var table = []CI{
 		// (https://gitlab.com/gitlab-org/gitlab-runner/-/issues/38650). The shell executor signals the process group, and waits ten minutes
 		// (graceful_kill_timeout; https://docs.gitlab.com/runner/configuration/advanced-configuration/).
 		System: "gitlab", Mark: "GITLAB_CI", Cancel: []Signal{{0, syscall.SIGTERM, Container}, {10 * time.Second, syscall.SIGKILL, Container}},
-		name: []string{"CI_PROJECT_PATH", "CI_JOB_NAME"}, id: []string{"CI_JOB_ID"}, url: "{CI_JOB_URL}", temp: "RUNNER_TEMP_PROJECT_DIR",
+		name: []string{"CI_PROJECT_PATH", "CI_JOB_NAME"}, id: []string{"CI_JOB_ID"}, url: "{CI_JOB_URL}", temp: "RUNNER_TEMP_PROJECT_DIR", limit: limit{"CI_JOB_TIMEOUT", time.Second},
 	},
 	{
 		// jenkinsci/jenkins, hudson/util/ProcessTree.java: who has the cookie and who descends from those, the youngest first, within five seconds
@@ -86,7 +93,7 @@ var table = []CI{
 		// (--signal-grace-period-seconds: https://github.com/buildkite/agent/pull/2696).
 		System: "buildkite", Mark: "BUILDKITE", Cancel: []Signal{{0, syscall.SIGTERM, Group}, {9 * time.Second, syscall.SIGKILL, Group}},
 		name: []string{"BUILDKITE_PIPELINE_SLUG", "BUILDKITE_LABEL"}, id: []string{"BUILDKITE_JOB_ID"}, url: "{BUILDKITE_BUILD_URL}",
-		worker: []string{"buildkite-agent"},
+		limit: limit{"BUILDKITE_TIMEOUT", time.Minute}, worker: []string{"buildkite-agent"},
 	},
 	{
 		// Its documentation names no signal: the container or the machine is gone. The leash is what ends credentials there.
@@ -94,7 +101,7 @@ var table = []CI{
 	},
 	{
 		System: "azure", Mark: "TF_BUILD", Cancel: runnersCancel, name: []string{"SYSTEM_TEAMPROJECT", "AGENT_JOBNAME"}, id: []string{"SYSTEM_JOBID"},
-		url: "{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}", temp: "AGENT_TEMPDIRECTORY", worker: []string{"Agent.Worker"},
+		url: "{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}", temp: "AGENT_TEMPDIRECTORY", limit: limit{"SYSTEM_JOBTIMEOUT", time.Minute}, worker: []string{"Agent.Worker"},
 		// https://learn.microsoft.com/en-us/azure/devops/pipelines/scripts/logging-commands#formatting-commands
 		mask: &masking{"##vso[task.setsecret]%s", []string{"%", "%AZP25", "\r", "%0D", "\n", "%0A"}},
 	},

@@ -197,7 +197,7 @@ func TestSessionEndsHoweverTheJobEnds(t *testing.T) {
 		})
 		t.Run("its time", func(t *testing.T) {
 			j := newJob(t, s)
-			j.begin("--job-timeout", "1s")
+			j.begin("--job-timeout", "3s")
 			j.over()
 		})
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {

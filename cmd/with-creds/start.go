@@ -34,7 +34,7 @@ func (w *world) startCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "format", Usage: "write the variables for `github|shell|dotenv|json|session` (default: github in its jobs, else shell; session: none, only where the session is)"},
 			&cli.StringFlag{Name: "output", Usage: "write to `FILE`, which must not exist, instead of stdout (shell, dotenv, json)"},
-			&cli.StringFlag{Name: "job-timeout", Usage: "give everything back after `DURATION` (default " + longestJob.String() + ")"},
+			&cli.StringFlag{Name: "job-timeout", Usage: "give everything back after `DURATION` (default: the time that the CI says the job may take, else " + longestJob.String() + ")"},
 			&cli.StringFlag{Name: "watch", Usage: "give everything back when the process `PID` has ended; auto: the CI's own for this job, where it has one; none (default auto)"},
 		}, flags()...),
 		Action:       w.start,
@@ -76,6 +76,9 @@ func (w *world) judgeStart(c *cli.Context) (starting, error) {
 		return s, err
 	}
 	s.timeout = longestJob
+	if s.ci != nil && s.ci.Limit > 0 {
+		s.timeout = s.ci.Limit
+	}
 	if text := c.String("job-timeout"); text != "" {
 		if s.timeout, err = time.ParseDuration(text); err != nil || s.timeout <= 0 {
 			return s, fmt.Errorf("--job-timeout: %q is not a duration such as 90m or 2h", text)
