@@ -47,6 +47,47 @@ func (w *world) runner(workflow string, env map[string]string) *exec.Cmd {
 	return c
 }
 
+// example is a run of a workflow of the examples, which somebody has asked for by hand.
+func (w *world) example(name, artifacts string) *exec.Cmd {
+	w.t.Helper()
+	workflow := read(w.t, filepath.Join(root(), "examples/github", name))
+	for _, place := range []string{"VAULT_ADDR: https://vault.example:8200", "PGHOST: db.example"} {
+		if !strings.Contains(workflow, place) {
+			w.t.Fatalf("%s has no %s", name, place)
+		}
+	}
+	c := w.runner(strings.NewReplacer("https://vault.example:8200", w.vault.Addr, "db.example", w.pg.Host).Replace(workflow), map[string]string{
+		"PAGER": "cat", // other than GitHub's runner, act gives a step a terminal
+	})
+	c.Args[1] = "workflow_dispatch"
+	c.Args = append(c.Args, "-P", "self-hosted=-self-hosted", "--local-repository", "actions/upload-artifact@v4="+artifacts)
+	return c
+}
+
+func TestGitHubExamples(t *testing.T) {
+	w := newWorld(t)
+	upload := t.TempDir() // in place of GitHub's, an action that keeps the file here
+	write(t, filepath.Join(upload, "action.yml"), `name: upload
+inputs: { name: { required: true }, path: { required: true } }
+runs: { using: composite, steps: [{ shell: bash, run: 'cp "${{ inputs.path }}" "$OUT/${{ inputs.name }}"' }] }
+`)
+	dump := w.example("backup.yml", upload)
+	shown, code := run(t, dump)
+	if code != 0 || !strings.Contains(shown, "1 proven") {
+		t.Fatalf("the dump: code %d\n%s", code, shown)
+	}
+	if contents, err := exec.Command("pg_restore", "--list", filepath.Join(outOf(dump), "app")).CombinedOutput(); err != nil || !strings.Contains(string(contents), "TABLE DATA public items") {
+		t.Errorf("%v\n%s", err, contents)
+	}
+	shown, code = run(t, w.example("migrate.yml", upload))
+	if code != 0 || !strings.Contains(shown, "proven at") || !strings.Contains(shown, "UPDATE 100") || !strings.Contains(shown, "ITEM 1") {
+		t.Errorf("the migration: code %d\n%s", code, shown)
+	}
+	if live := w.live(); len(live) > 0 {
+		t.Errorf("left when the jobs have ended: %q", live)
+	}
+}
+
 // published is the repository as far as a job that uses the action reads it.
 func published(t testing.TB) string {
 	t.Helper()
