@@ -70,6 +70,13 @@ func New(t *testing.T, opts ...harness.VaultOption) *World {
 	return &World{T: t, Vault: harness.Vault(t, opts...)}
 }
 
+// In is the same world for a part of its test.
+func (w *World) In(t *testing.T) *World {
+	part := *w
+	part.T, part.Env = t, slices.Clone(w.Env)
+	return &part
+}
+
 // Mount mounts an engine at its own name and waits until it answers: some begin with an upgrade of their storage.
 func (w *World) Mount(engine string) {
 	w.T.Helper()
