@@ -109,16 +109,23 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 	roleID, secretID := vault.AppRole("readme", map[string]any{"token_policies": "readme,kv"})
 
 	home, bin := t.TempDir(), build(t)
+	python := filepath.Join(harness.Cache(t), "psycopg", "bin")
+	if _, err := os.Stat(filepath.Join(python, "pip")); err != nil {
+		harness.Missing(t, "psycopg in %s", python)
+	}
+	if err := os.WriteFile(filepath.Join(home, "report.py"), []byte(read(t, "examples/python/report.py")), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(home, "secret-id"), []byte(secretID), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env := []string{
-		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C", "ROLE_ID=" + roleID,
+		"PATH=" + bin + ":" + python + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C", "ROLE_ID=" + roleID,
 		"VAULT_ADDR=" + vault.Addr, "VAULT_TOKEN=" + vault.Token("readme", "kv"), "PGPORT=" + strconv.Itoa(pg.Port),
 		"WITH_CREDS_POSTGRES_URL=" + pg.URL("ci_admin", admin, "shop"),
 	}
 	// The one thing that is not as written: where the database is.
-	place := strings.NewReplacer("-h db ", "-h "+pg.Host+" ")
+	place := strings.NewReplacer("-h db ", "-h "+pg.Host+" ", "PGHOST=db ", "PGHOST="+pg.Host+" ")
 
 	ran := 0
 	for _, document := range documents {
@@ -155,6 +162,53 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 	if ran < 6 {
 		t.Errorf("only %d commands were found in the documents", ran)
 	}
+}
+
+// What other tests run is what is shown: such a block is a run of lines of the file that the paragraph before it links to first, less their indentation.
+func TestReadmeShowsTheFilesThatTestsRun(t *testing.T) {
+	readme := read(t, "README.md")
+	lines := strings.Split(readme, "\n")
+	shown := map[string]bool{}
+	for _, b := range blocks(readme) {
+		if !slices.Contains([]string{"yaml", "groovy", "python"}, b.language) {
+			continue
+		}
+		links := regexp.MustCompile(`\]\(((?:examples|pipelines)/[^)]*\.[a-z]+|examples/jenkins/Jenkinsfile)\)`).FindAllStringSubmatch(paragraph(lines[:b.line-1]), -1)
+		if len(links) == 0 {
+			t.Errorf("README.md:%d: the text before links to no file", b.line)
+			continue
+		}
+		file := links[0][1]
+		shown[file] = true
+		if !hasLines(strings.Split(read(t, file), "\n"), strings.Split(strings.TrimSuffix(b.text, "\n"), "\n")) {
+			t.Errorf("README.md:%d: this is not in %s:\n%s", b.line, file, b.text)
+		}
+	}
+	for _, file := range []string{"examples/github/backup.yml", "examples/jenkins/Jenkinsfile", "examples/gitlab/.gitlab-ci.yml", "pipelines/kubernetes/cronjob.yaml", "examples/python/report.py"} {
+		if !shown[file] {
+			t.Errorf("the README does not show %s", file)
+		}
+	}
+}
+
+// paragraph is the last one of the lines.
+func paragraph(lines []string) string {
+	text := strings.TrimSpace(strings.Join(lines, "\n"))
+	return text[strings.LastIndex(text, "\n\n")+1:]
+}
+
+// hasLines reports whether the part is a run of the lines, of which each is indented by as much.
+func hasLines(lines, part []string) bool {
+	for i := range len(lines) - len(part) + 1 {
+		indent, same := strings.CutSuffix(lines[i], part[0])
+		for j := 0; same && j < len(part); j++ {
+			same = lines[i+j] == indent+part[j] || lines[i+j] == "" && part[j] == ""
+		}
+		if same && strings.TrimSpace(indent) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 func TestEverySpecOfTheReadmeIsUnderstood(t *testing.T) {

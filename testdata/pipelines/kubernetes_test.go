@@ -459,13 +459,16 @@ func runsTekton(n *node) {
 	step := task.Spec.Steps[1]
 	step.VolumeMounts = append(step.VolumeMounts, mount{Name: workspace, MountPath: "/workspace/" + workspace})
 	c := p.container(step, "machine")
-	c.Env = append(c.Env, "PGPORT="+strconv.Itoa(n.pg.Port))
+	c.Env = append(c.Env, "PGPORT="+strconv.Itoa(n.pg.Port), "WITH_CREDS_RECEIPT=/workspace/backup/receipt.json")
 	out, code := run(t, c)
 	if code != 0 || !strings.Contains(out, "1 proven") {
 		t.Errorf("code %d\n%s", code, out)
 	}
 	if dump := read(t, filepath.Join(p.volumes[workspace], "app.sql")); !strings.Contains(dump, "CREATE TABLE public.items") {
 		t.Errorf("the dump is\n%.300s", dump)
+	}
+	if receipt := read(t, filepath.Join(p.volumes[workspace], "receipt.json")); !strings.Contains(receipt, `"system": "tekton"`) || !strings.Contains(receipt, "dump-x7k2p") {
+		t.Errorf("the receipt does not name the run:\n%s", receipt)
 	}
 	if live := n.live(); len(live) > 0 {
 		t.Errorf("left: %q", live)
