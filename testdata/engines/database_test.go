@@ -146,8 +146,9 @@ func TestCassandra(t *testing.T) {
 	w.Env = []string{"CQLSH=" + cassandra.CQLSH, "AT=" + cassandra.Host + " " + strconv.Itoa(cassandra.Port)}
 	w.Run("vault:database/creds/reader as=cassandra", `
 		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e 'select name from shop.items'
+		"$CQLSH" $AT --cqlshrc "$CQLSHRC" -e 'select id from shop.items' 2>/dev/null | grep -c '(1 rows)'
 		"$CQLSH" $AT --credentials "$CQLSH_CREDENTIALS" -e "insert into shop.items (id, name) values (2, 'b')" 2>&1 | grep -o -m 1 Unauthorized`).
-		Succeeded(providers.Proven).Says("a lamp", "Unauthorized")
+		Succeeded(providers.Proven).Says("a lamp", "1", "Unauthorized")
 	w.Env = []string{"CQLSH=" + cassandra.CQLSH, "CQLSH_HOST=" + cassandra.Host, "CQLSH_PORT=" + strconv.Itoa(cassandra.Port)}
 	w.Example("nosql/names.sh").Succeeded(providers.Proven).Says("a lamp")
 	if roles := cassandra.Exec("LIST ROLES"); strings.Contains(roles, "reader") {

@@ -46,6 +46,21 @@ func TestKeyValueStores(t *testing.T) {
 	}
 }
 
+func TestAPresetOfOnesOwnInTheDotenvFile(t *testing.T) {
+	w := trial.New(t)
+	w.Vault.Mount("old", "kv")
+	w.Vault.Write("old/shop", map[string]any{"username": "till", "password": rand.Text() + "/@"})
+	w.Shell("vault:old/shop", `
+		cat >.with-creds.env <<-'END'
+			WITH_CREDS="vault:old/shop as=shop"
+			WITH_CREDS_PRESET_SHOP='SHOP_URL="https://{username|url}:{password|url}@shop" SHOP_KEY=@password SHOP_MODE==till'
+		END
+		exec with-creds -- sh -c '
+			test "$SHOP_URL" = "https://till:$(sed s,/@$,%2F%40, "$SHOP_KEY")@shop" && echo the same in both
+			echo "$SHOP_MODE"; echo "key $(cat "$SHOP_KEY")"; stat -c %a "$SHOP_KEY"'`).
+		End().Succeeded("").Says("the same in both", "till", "key ***", "600")
+}
+
 // jwt is a token of a service account, signed by nobody in particular.
 func jwt(t *testing.T) string {
 	t.Helper()
