@@ -124,8 +124,22 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 		"VAULT_ADDR=" + vault.Addr, "VAULT_TOKEN=" + vault.Token("readme", "kv"), "PGPORT=" + strconv.Itoa(pg.Port),
 		"WITH_CREDS_POSTGRES_URL=" + pg.URL("ci_admin", admin, "shop"),
 	}
-	// The one thing that is not as written: where the database is.
-	place := strings.NewReplacer("-h db ", "-h "+pg.Host+" ", "PGHOST=db ", "PGHOST="+pg.Host+" ")
+	// A GitHub App and a service that sells tokens.
+	gh, tokens := harness.GitHub(t), harness.Tokens(t)
+	account := tokens.Account()
+	gh.Repository("acme", "app")
+	mint, err := os.ReadFile(filepath.Join(root, "examples/command/mint.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "mint.sh"), mint, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, "GITHUB_API_URL="+gh.API(), "GITHUB_SERVER_URL="+gh.URL, "WITH_CREDS_GITHUB_APP_ID="+gh.AppID, "WITH_CREDS_GITHUB_PRIVATE_KEY="+gh.Key,
+		"TOKENS_URL="+tokens.URL, "WITH_CREDS_COMMAND_ENV=TOKENS_URL,TOKENS_KEY", "WITH_CREDS_COMMAND_ENV_TOKENS_KEY="+account.APIKey)
+
+	// What is not as written: where the servers are.
+	place := strings.NewReplacer("-h db ", "-h "+pg.Host+" ", "PGHOST=db ", "PGHOST="+pg.Host+" ", "https://github.com/", gh.URL+"/")
 
 	ran := 0
 	for _, document := range documents {
@@ -152,6 +166,9 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 				}
 				if roles := append(pg.Roles("wc_"), pg.Roles("v-")...); len(roles) != 0 {
 					t.Errorf("roles are left: %q", roles)
+				}
+				if left := append(gh.Live(), account.Live()...); len(left) != 0 {
+					t.Errorf("tokens are left: %q", left)
 				}
 				if leases := vault.Leases("database/creds"); len(leases) != 0 {
 					t.Errorf("leases are left: %q", leases)

@@ -3,6 +3,7 @@ package harness
 import (
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -50,6 +51,7 @@ func Tokens(t testing.TB) *TokenService {
 	mux.HandleFunc("POST /tokens/{id}", s.admin(s.create))
 	mux.HandleFunc("PATCH /tokens/{id}", s.admin(s.extend))
 	mux.HandleFunc("DELETE /tokens/{id}", s.admin(s.remove))
+	mux.HandleFunc("GET /whoami", s.whoami)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s.URL = server.URL
@@ -92,6 +94,17 @@ func (a *TokenAccount) Usable(value string) bool {
 		}
 	}
 	return false
+}
+
+// whoami lets in who shows a token of any account.
+func (s *TokenService) whoami(w http.ResponseWriter, r *http.Request) {
+	value, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	s.mu.Lock()
+	accounts := slices.Collect(maps.Values(s.accounts))
+	s.mu.Unlock()
+	if !slices.ContainsFunc(accounts, func(a *TokenAccount) bool { return a.Usable(value) }) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}
 }
 
 // Log is a line for each request of the administrator's.
