@@ -34,7 +34,7 @@ type Reach string
 // The reaches there are.
 const (
 	Step      Reach = "the process that the CI has started, and no other"
-	Group     Reach = "the process group of that"
+	Group     Reach = "the process group of what the CI has started"
 	Cookie    Reach = "every process with the cookie in its environment"
 	Tree      Reach = "every process with the cookie, and all that descend from one"
 	Container Reach = "every process of the container"
@@ -100,7 +100,7 @@ var table = []CI{
 		System: "circleci", Mark: "CIRCLECI", name: []string{"CIRCLE_PROJECT_REPONAME", "CIRCLE_JOB"}, id: []string{"CIRCLE_WORKFLOW_JOB_ID"}, url: "{CIRCLE_BUILD_URL}",
 	},
 	{
-		System: "azure", Mark: "TF_BUILD", Cancel: runnersCancel, name: []string{"SYSTEM_TEAMPROJECT", "AGENT_JOBNAME"}, id: []string{"SYSTEM_JOBID"},
+		System: "azure", Mark: "TF_BUILD", Cookie: "VSTS_PROCESS_LOOKUP_ID", Cancel: runnersCancel, name: []string{"SYSTEM_TEAMPROJECT", "AGENT_JOBNAME"}, id: []string{"SYSTEM_JOBID"},
 		url: "{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}", temp: "AGENT_TEMPDIRECTORY", limit: limit{"SYSTEM_JOBTIMEOUT", time.Minute}, worker: []string{"Agent.Worker"},
 		// https://learn.microsoft.com/en-us/azure/devops/pipelines/scripts/logging-commands#formatting-commands
 		mask: &masking{"##vso[task.setsecret]%s", []string{"%", "%AZP25", "\r", "%0D", "\n", "%0A"}},
