@@ -35,7 +35,7 @@ build: ## ./with-creds
 test: servers ## everything, against real servers (the first time about ten minutes more, to build them)
 	@testdata/tools/need gcc
 	@testdata/tools/need ps procps
-	@testdata/tools/need setsid util-linux
+	@testdata/tools/need setsid util-linux && testdata/tools/need mount
 	@testdata/tools/need groff groff-base
 	@testdata/tools/need zsh && testdata/tools/need fish
 	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need rsync && testdata/tools/need groovy && testdata/tools/build act >/dev/null

@@ -73,16 +73,26 @@ type (
 	}
 )
 
-// manifests builds the program that reads manifests strictly (see kubernetes/main.go).
-func manifests(t testing.TB) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "kubernetes")
-	c := exec.Command("go", "build", "-o", program, ".")
+// manifests reads a kustomization, or a file, strictly (see kubernetes/main.go). Go keeps what it has built.
+func manifests(path string) *exec.Cmd {
+	c := exec.Command("go", "run", ".", path)
 	c.Dir = filepath.Join(root(), "testdata/pipelines/kubernetes")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("building %s: %v\n%s", c.Dir, err, out)
+	return c
+}
+
+// parsed is what is read from a path in the repository.
+func parsed(t testing.TB, path string, into any) {
+	t.Helper()
+	c := manifests(filepath.Join(root(), path))
+	var stderr strings.Builder
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err == nil {
+		err = json.Unmarshal(out, into)
 	}
-	return program
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", path, err, &stderr)
+	}
 }
 
 // A node runs the pods of examples/kubernetes, which has pipelines/kubernetes for its base.
@@ -102,13 +112,7 @@ func newNode(t *testing.T) *node {
 	}
 	need(t, "unshare", "setpriv", "mount", "pg_dump", "psql")
 	n := &node{world: newWorld(t), t: t, claims: map[string]string{}, image: t.TempDir()}
-	built, err := exec.Command(manifests(t), filepath.Join(root(), "examples/kubernetes")).Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, err.(*exec.ExitError).Stderr)
-	}
-	if err := json.Unmarshal(built, &n.objects); err != nil {
-		t.Fatal(err)
-	}
+	parsed(t, "examples/kubernetes", &n.objects)
 	for _, o := range n.objects {
 		if o.Kind == "PersistentVolumeClaim" {
 			n.claims[o.Metadata.Name] = t.TempDir()
@@ -430,13 +434,11 @@ exit 9`}
 
 func runsTekton(n *node) {
 	t := n.t
-	text, code := run(t, exec.Command(manifests(t), filepath.Join(root(), "pipelines/tekton/task.yaml")))
-	if code != 0 {
-		t.Fatalf("code %d\n%s", code, text)
-	}
+	var raw json.RawMessage
+	parsed(t, "pipelines/tekton/task.yaml", &raw)
 	// What Tekton puts in place of its variables: https://tekton.dev/docs/pipelines/variables/
-	text = strings.NewReplacer("$(workspaces.backup.path)", "/workspace/backup", "$(context.taskRun.namespace)", "backup", "$(context.taskRun.name)", "dump-x7k2p",
-		"$(context.taskRun.uid)", "5b1c", "https://vault.example:8200", n.vault.Addr, "db.example", n.pg.Host).Replace(text)
+	text := strings.NewReplacer("$(workspaces.backup.path)", "/workspace/backup", "$(context.taskRun.namespace)", "backup", "$(context.taskRun.name)", "dump-x7k2p",
+		"$(context.taskRun.uid)", "5b1c", "https://vault.example:8200", n.vault.Addr, "db.example", n.pg.Host).Replace(string(raw))
 	var task struct {
 		Kind string
 		Spec struct {
@@ -476,7 +478,6 @@ func runsTekton(n *node) {
 }
 
 func TestKubernetesManifestsAreReadAsTheClusterWould(t *testing.T) {
-	program := manifests(t)
 	for _, wrong := range []struct{ file, from, to, want string }{
 		{"cronjob.yaml", "readOnlyRootFilesystem", "readOnlyRootFileSystem", `unknown field "spec.jobTemplate.spec.template.spec.initContainers[0].securityContext.readOnlyRootFileSystem"`},
 		{"cronjob.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"},
@@ -492,19 +493,13 @@ func TestKubernetesManifestsAreReadAsTheClusterWould(t *testing.T) {
 		path := filepath.Join(dir, wrong.file)
 		right := read(t, path)
 		write(t, path, strings.Replace(right, wrong.from, wrong.to, 1))
-		out, code := run(t, exec.Command(program, dir))
+		out, code := run(t, manifests(dir))
 		if code != 1 || !strings.Contains(out, wrong.want) {
 			t.Errorf("%s for %s: code %d\n%s", wrong.to, wrong.from, code, out)
 		}
 	}
-	out, code := run(t, exec.Command(program, filepath.Join(root(), "pipelines/kubernetes")))
-	if code != 0 {
-		t.Fatalf("code %d\n%s", code, out)
-	}
 	var objects []object
-	if err := json.Unmarshal([]byte(out), &objects); err != nil {
-		t.Fatal(err)
-	}
+	parsed(t, "pipelines/kubernetes", &objects)
 	for _, o := range objects {
 		// It is about Vault's own account, which the namespace of these objects must not have replaced.
 		if o.Kind == "ClusterRoleBinding" && (o.RoleRef.Name != "system:auth-delegator" || len(o.Subjects) != 1 || o.Subjects[0].Namespace != "vault") {

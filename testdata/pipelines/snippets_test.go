@@ -3,7 +3,6 @@
 package pipelines_test
 
 import (
-	"encoding/json"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,18 +11,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// parsed reads YAML as JSON, strictly: a key that stands twice is an error.
-func parsed(t testing.TB, path string, into any) {
-	t.Helper()
-	out, err := exec.Command(manifests(t), filepath.Join(root(), path)).Output()
-	if err == nil {
-		err = json.Unmarshal(out, into)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-}
 
 // dumps runs a job's script in a shell with a CI's variables and with those that its file sets, and wants a dump, a receipt that names the job, and nothing left.
 func (w *world) dumps(shell []string, script string, ci, set map[string]string, url string) {
