@@ -34,13 +34,18 @@ type issued struct {
 
 var errStopped = errors.New("stopped")
 
+// loginPatience is how long a login that is under way is waited for after a signal: the answer to one that is abandoned is a token which nobody can revoke. A server that
+// does not answer must not hold up who presses Ctrl-C for long.
+const loginPatience = 2 * time.Second
+
 // open logs in to every provider in use, in parallel.
 func (r *run) open() error {
 	began := time.Now()
 	defer func() { r.timings.Login = time.Since(began).Milliseconds() }()
 	defer r.slow("logging in").done()
-	ctx, cancel := context.WithTimeout(r.signals.ctx, r.issueTimeout())
+	ctx, cancel := context.WithTimeout(context.Background(), r.issueTimeout())
 	defer cancel()
+	defer context.AfterFunc(r.signals.ctx, func() { time.AfterFunc(min(r.Grace, loginPatience), cancel) })()
 	var all errgroup.Group
 	names := map[string]bool{}
 	for _, s := range r.Specs {
@@ -51,7 +56,11 @@ func (r *run) open() error {
 		names[name] = true
 		all.Go(func() error { return r.login(ctx, name) })
 	}
-	return all.Wait()
+	err := all.Wait()
+	if err == nil && r.signals.caught() != 0 {
+		err = errStopped
+	}
+	return err
 }
 
 // login opens one provider's session and makes it the current one.
