@@ -92,38 +92,45 @@ func (f *filter) next(p []byte, i int) (int, uint32) {
 
 // skip passes over two steps at a time from i on, for together they cost less, until a form may begin in either.
 func (f *filter) skip(p []byte, i int) int {
-	stride, words, shift := f.stride, f.grams.words, f.grams.shift&31
+	stride, words := f.stride, f.grams.words
+	last := len(words) - 1
+	if last < 0 {
+		return i // never; said for the compiler, which then checks no index
+	}
 	at := i + stride - 1
-	for at+stride+gram <= len(p) {
-		a, b := hash(gramAt(p, at))>>shift, hash(gramAt(p, at+stride))>>shift
-		if (words[a>>6]>>(a&63)|words[b>>6]>>(b&63))&1 != 0 {
+	for ; at+stride+gram <= len(p); at += 2 * stride {
+		h := hash(gramAt(p, at))
+		if words[int(h>>6)&last]>>(h&63)&1 != 0 {
 			break
 		}
-		at += 2 * stride
+		h = hash(gramAt(p, at+stride))
+		if words[int(h>>6)&last]>>(h&63)&1 != 0 {
+			at += stride
+			break
+		}
 	}
 	return at - stride + 1
 }
 
 // A sketch is a set of grams that may take others for its own (a hashed bit map).
 type sketch struct {
-	words []uint64
-	shift uint8 // of the 32-bit hash, leaving an index of one bit
+	words []uint64 // a power of two
 }
 
 // newSketch has room for n grams, so that about one in 32 of others is taken for one of them.
 func newSketch(n int) sketch {
 	size := min(max(bits.Len(uint(n*32-1)), 12), 24)
-	return sketch{words: make([]uint64, 1<<(size-6)), shift: uint8(32 - size)}
+	return sketch{words: make([]uint64, 1<<(size-6))}
 }
 
 func (s *sketch) add(p []byte) {
-	h := hash(gramOf(p)) >> (s.shift & 31)
-	s.words[h>>6] |= 1 << (h & 63)
+	h := hash(gramOf(p))
+	s.words[int(h>>6)&(len(s.words)-1)] |= 1 << (h & 63)
 }
 
 func (s *sketch) has(gram uint32) bool {
-	h := hash(gram) >> (s.shift & 31)
-	return s.words[h>>6]>>(h&63)&1 != 0
+	h := hash(gram)
+	return s.words[int(h>>6)&(len(s.words)-1)]>>(h&63)&1 != 0
 }
 
 // entrances lead from the first gram of a form into the automaton (a hash table with linear probing).
@@ -169,5 +176,5 @@ func gramOf(p []byte) uint32 { return binary.LittleEndian.Uint32(p) }
 // gramAt is gramOf(p[i:]), written so that the compiler has less to check: a fifth of the time over a log.
 func gramAt(p []byte, i int) uint32 { return gramOf(p[i : i+gram : i+gram]) }
 
-// hash spreads a gram (multiplicative hashing, Knuth vol. 3, 6.4): its upper bits are used.
-func hash(g uint32) uint32 { return g * 2654435769 }
+// hash spreads a gram over 32 bits, of which any are used (multiplicative hashing, Knuth vol. 3, 6.4, by the golden ratio).
+func hash(g uint32) uint32 { return uint32(uint64(g) * 0x9e3779b97f4a7c15 >> 32) }
