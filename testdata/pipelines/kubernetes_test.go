@@ -280,7 +280,7 @@ func (p *pod) container(spec containerSpec, image string) *exec.Cmd {
 		}
 		c.Env = append(c.Env, e.Name+"="+e.Value)
 	}
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS}
 	return c
 }
 
@@ -367,6 +367,7 @@ func (n *node) duringTheDump(env []string, do func(*os.Process)) (string, *os.Pr
 	if err := c.Start(); err != nil {
 		n.t.Fatal(err)
 	}
+	n.t.Cleanup(func() { _ = c.Process.Kill() })
 	eventually(n.t, "pg_dump waits for the table", func() error {
 		var waiting int
 		n.pg.QueryRow("app", &waiting, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and usename like 'v-kube%'")
