@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -114,5 +115,36 @@ func TestAGuardThatCannotRemoveAFileSaysSo(t *testing.T) {
 	s.files = []string{filepath.Join(t.TempDir(), "gone"), held}
 	if err := s.takeOver(nil, &journal{}); err == nil || !strings.Contains(err.Error(), held) {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// TestAGuardRemovesADirectoryThatTheCommandStillWritesTo has a command that writes to the private directory without a pause until it is killed.
+func TestAGuardRemovesADirectoryThatTheCommandStillWritesTo(t *testing.T) {
+	for range 5 {
+		dir := filepath.Join(t.TempDir(), "with-creds-"+strings.ToLower(rand.Text()))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s := newState()
+		s.hello.Run, s.dirs = rand.Text(), []string{dir}
+		writer := exec.Command("sh", "-c", `i=0; while i=$((i+1)); do : > "$0/$i"; done`, dir)
+		writer.Env, writer.Stderr = []string{RunVariable + "=" + s.hello.Run}, io.Discard
+		if err := writer.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+			if files, _ := os.ReadDir(dir); len(files) > 20 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("nothing is written")
+			}
+		}
+		err := s.takeOver(nil, &journal{})
+		_ = writer.Process.Kill()
+		_ = writer.Wait()
+		if _, there := os.Lstat(dir); err != nil || there == nil {
+			t.Errorf("the guard says %v; and of the directory: %v", err, there)
+		}
 	}
 }

@@ -94,18 +94,10 @@ func (s *state) inherited(session string) []*os.File {
 // takeOver ends all that a run left behind: what uses the credentials, their files, and the credentials.
 func (s *state) takeOver(registry map[string]providers.Provider, j *journal) error {
 	var work errgroup.Group
-	work.Go(func() error { return endProcesses(s.hello.Run, s.command) })
-	for _, dir := range s.dirs {
-		work.Go(func() error { return bind.RemoveDir(dir) })
-	}
-	for _, file := range s.files {
-		work.Go(func() error {
-			if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			return nil
-		})
-	}
+	work.Go(func() error {
+		_ = s.removeFiles() // at once; and again when nobody is left who writes to them
+		return errors.Join(endProcesses(s.hello.Run, s.command), s.removeFiles())
+	})
 	book := lease.NewBook(striking{j})
 	for id, told := range s.sessions {
 		work.Go(func() error {
@@ -120,6 +112,20 @@ func (s *state) takeOver(registry map[string]providers.Provider, j *journal) err
 		})
 	}
 	return work.Wait()
+}
+
+// removeFiles removes what was private.
+func (s *state) removeFiles() error {
+	var errs []error
+	for _, dir := range s.dirs {
+		errs = append(errs, bind.RemoveDir(dir))
+	}
+	for _, file := range s.files {
+		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // resume makes the session of a handoff anew.
