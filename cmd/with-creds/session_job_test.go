@@ -145,6 +145,31 @@ func TestSessionThatIsStoppedTwiceAtOnceEndsOnce(t *testing.T) {
 	})
 }
 
+// A socket's path may have 107 bytes, and a runner's directory more.
+func TestSessionIsReachedInADirectoryOfALongName(t *testing.T) {
+	sessionRows(t, func(t *testing.T, s *source) {
+		j := newJob(t, s)
+		long := filepath.Join(j.env["XDG_RUNTIME_DIR"], strings.Repeat("long", 30))
+		if err := os.Mkdir(long, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		j.env["XDG_RUNTIME_DIR"] = long
+		if j.begin(); !strings.HasPrefix(j.session(), long) {
+			t.Fatalf("the session is in %s", j.session())
+		}
+		if _, stderr, code := j.step("run", "--", "sh", "-c", `[ -n "$PASSWORD_0" ]`); code != 0 {
+			t.Errorf("code %d, %s", code, stderr)
+		}
+		if _, stderr, code := j.step("stop"); code != 0 {
+			t.Errorf("code %d, %s", code, stderr)
+		}
+		if err := os.Remove(long); err != nil { // it is empty
+			t.Error(err)
+		}
+		j.over()
+	})
+}
+
 func TestStopSaysWhatIsNotProvenAndTheGuardGoesOn(t *testing.T) {
 	row, pg := postgresRow(t)
 	s := row.direct(t, 1)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 
@@ -104,10 +103,15 @@ func (k *Keeper) Hold() *step.Hold { return &step.Hold{Ready: k.ready, Until: k.
 
 // ready opens the session for its clients, and gives start what it waits for.
 func (k *Keeper) ready(held step.Held) error {
-	listener, err := net.Listen("unix", filepath.Join(held.Dir, socketName))
+	var listener *net.UnixListener
+	err := atSocket(held.Dir, func(path string) (err error) {
+		listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("opening the session's socket: %w", err)
 	}
+	listener.SetUnlinkOnClose(false) // it goes with its directory
 	k.mu.Lock()
 	k.held, k.listener = &held, listener
 	k.mu.Unlock()

@@ -36,9 +36,6 @@ import (
 // Arg is the first argument by which the binary knows that it is to be a keeper.
 const Arg = "keeper"
 
-// socketName is the socket in the session's directory: no variable's name, so that no private file has it.
-const socketName = "with-creds.sock"
-
 // An Order is what a keeper is started with: the command line and the environment of `start`, which it reads as `start` did.
 type Order struct {
 	Args []string `json:"args"`
@@ -170,7 +167,11 @@ func Dial(session string) (*Client, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("session %s: %w", session, err)
 	}
-	conn, err := net.DialTimeout("unix", filepath.Join(session, socketName), 10*time.Second)
+	var conn net.Conn
+	err = atSocket(session, func(path string) (err error) {
+		conn, err = net.DialTimeout("unix", path, 10*time.Second)
+		return err
+	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("session %s: it is not there: it was stopped already, or ended by itself (its job's end, --job-timeout) and revoked what it had", session)
