@@ -60,6 +60,9 @@ type answerRow struct {
 // answers 400 for a lease that is gone, for a database that is down, and for a bad request. The texts are those of Vault
 // 1.21.1, in the files named; a test reads those that can be produced off a real server.
 var answers = []answerRow{
+	// vault/expiration.go revokeEntry: the engine, or the server behind it, failed, and what follows are its words. First, for they may be like any below.
+	{400, 400, "failed to revoke entry", passing, ""},
+	{500, 500, "failed to revoke entry", passing, ""},
 	// vault/logical_system.go handleLeaseLookup; vault/expiration.go RenewToken ("invalid lease ID")
 	{400, 400, "invalid lease", gone, "no such lease"},
 	// vault/expiration.go leaseEntry.renewable
@@ -74,10 +77,8 @@ var answers = []answerRow{
 	{400, 400, "no valid associated token", ended, "the token of the lease has ended"},
 	// vault/token_store.go revokeCommon, handleRenew
 	{400, 400, "batch tokens cannot be", fixed, "batch tokens can be neither renewed nor revoked"},
-	// vault/expiration.go revokeEntry and renewEntry: the engine, or the server behind it, failed
-	{400, 400, "failed to revoke entry", passing, ""},
+	// vault/expiration.go renewEntry: the engine, or the server behind it, failed
 	{400, 400, "failed to renew entry", passing, ""},
-	{500, 500, "failed to revoke entry", passing, ""},
 	{400, 400, "context deadline exceeded", passing, ""},
 	{400, 400, "context canceled", passing, ""},
 	// net/http, for a listener with TLS

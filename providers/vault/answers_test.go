@@ -42,6 +42,7 @@ func TestMeaningOfAnswersThatTheTestServersCannotGive(t *testing.T) {
 		{400, "1 error occurred:\n\t* past the max TTL, cannot renew\n\n", ended},
 		{400, "lease is expired and has failed previous revocation attempts", ended},
 		{400, "failed to revoke entry: resp: (*logical.Response)(nil) err: context deadline exceeded", passing},
+		{400, "failed to revoke entry: resp: (*logical.Response)(nil) err: dhcp: lease not found, nor an invalid lease", passing},
 		{400, "cannot renew lease, no valid associated token", ended},
 		{403, "permission denied", forbidden},
 		{412, "required index state not present", passing},
