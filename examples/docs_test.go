@@ -109,10 +109,6 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 	roleID, secretID := vault.AppRole("readme", map[string]any{"token_policies": "readme,kv"})
 
 	home, bin := t.TempDir(), build(t)
-	python := filepath.Join(harness.Cache(t), "psycopg", "bin")
-	if _, err := os.Stat(filepath.Join(python, "pip")); err != nil {
-		harness.Missing(t, "psycopg in %s", python)
-	}
 	if err := os.WriteFile(filepath.Join(home, "report.py"), []byte(read(t, "examples/python/report.py")), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +116,7 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{
-		"PATH=" + bin + ":" + python + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C", "ROLE_ID=" + roleID,
+		"PATH=" + bin + ":" + python(t) + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C", "ROLE_ID=" + roleID,
 		"VAULT_ADDR=" + vault.Addr, "VAULT_TOKEN=" + vault.Token("readme", "kv"), "PGPORT=" + strconv.Itoa(pg.Port),
 		"WITH_CREDS_POSTGRES_URL=" + pg.URL("ci_admin", admin, "shop"),
 	}
