@@ -116,6 +116,10 @@ func (o *operator) examineSettings() (found []providers.Finding, specs []spec.Sp
 	if o.ci != nil {
 		add(providers.OK, "", "", "this is a job of %s%s", o.ci.System, map[bool]string{true: ": " + o.ci.Name}[o.ci.Name != ""])
 	}
+	if longest := o.ci.Grace(o.Grace); o.Grace > longest {
+		add(providers.Warn, "P2", "leave --grace at its default, "+longest.String()+" here, unless the CI was told to wait longer",
+			"--grace is %v: a command that heeds no signal would outlast a cancelled job, and %s kills before anything is revoked", o.Grace, o.ci.System)
+	}
 	return found, specs
 }
 

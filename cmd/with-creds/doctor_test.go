@@ -190,6 +190,12 @@ func TestDoctorTellsOfSettingsAndMachinesThatGiveSomethingUp(t *testing.T) {
 	finding(t, doctor(nil, "-c", "vault:database/creds/x as=postgress").want(t, 125), providers.Fail, "postgress")
 	finding(t, doctor(nil, "nosuch").want(t, 125), providers.Fail, "there is no provider")
 	finding(t, doctor(map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_JOB": "nightly"}).want(t, 0), providers.OK, "this is a job of github: nightly")
+	finding(t, doctor(map[string]string{"JENKINS_URL": "https://ci"}, "--grace", "3s").want(t, 0), providers.Warn, "jenkins kills before anything is revoked")
+	for _, f := range [][]string{nil, {"--grace", "2s"}} {
+		if o := doctor(map[string]string{"JENKINS_URL": "https://ci"}, f...).want(t, 0); strings.Contains(o.stdout, "kills before") {
+			t.Errorf("%q: %s", f, o.stdout)
+		}
+	}
 
 	file := filepath.Join(home, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
