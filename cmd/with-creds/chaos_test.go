@@ -80,7 +80,7 @@ type death struct {
 func newChaos(t testing.TB) *chaos {
 	t.Helper()
 	c := &chaos{
-		t: t, servers: servers(t), ways: waysToKill(), seed: rand.Uint64(),
+		t: t, servers: slices.DeleteFunc(servers(t), func(s server) bool { return s.nameless }), ways: waysToKill(), seed: rand.Uint64(),
 		pool: map[wanted][]*source{}, byStage: map[string]int{}, byWay: map[string]int{},
 	}
 	c.random = rand.New(rand.NewPCG(c.seed, 0))

@@ -170,6 +170,9 @@ func TestKilledAtAKnownMomentNothingIsLeft(t *testing.T) {
 			var slowest slowest
 			t.Cleanup(func() { t.Logf("slowest clean-up %s", &slowest) })
 			for _, m := range s.moments {
+				if m.joined {
+					continue
+				}
 				for i, late := range []time.Duration{0, 300 * time.Millisecond} {
 					for _, w := range ways {
 						if m.leash+m.order.life > 0 && w.name != ways[i].name {
@@ -229,7 +232,7 @@ func (tr *trial) lostAnswers() int {
 		return 0
 	}
 	within(cleanUpLimit, func() error {
-		if len(tr.leftHere()) > 0 {
+		if len(tr.leftHere()) > 0 || tr.source.via != nil && tr.source.via.open.Load() > 0 { // a server may be at work for one that is dead
 			return errors.New("something is left")
 		}
 		return nil
@@ -263,6 +266,9 @@ func TestKilledAtAnyTimeNothingIsLeft(t *testing.T) {
 				}
 			}
 			t.Logf("a run takes %v; slowest clean-up %s; %d answers lost", life, &slowest, lost)
+			if s.nameless {
+				return // each request that the kill meets is one
+			}
 			if lost > 1 {
 				t.Errorf("%d answers were lost, of %d: that is no rare instant", lost, slowest.n)
 			}
@@ -359,6 +365,9 @@ func TestRunAndGuardKilledAtOnceTheLeashEndsWhatWasIssued(t *testing.T) {
 	const leash = 5 * time.Second
 	const late = 4 * time.Second // two seconds are the promise; the rest is for a machine that is busy
 	for _, s := range servers(t) {
+		if s.nameless {
+			continue // nothing shortens its hour
+		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			tr := newTrial(t, s.direct(t, 1), []string{"--leash", leash.String()}, "sh", "-c", stubborn)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -18,6 +19,7 @@ type proxy struct {
 	at      moment
 	reached chan struct{} // closed when the moment has come
 	release chan struct{} // close it to let go of what is held
+	open    atomic.Int64  // connections
 
 	mu    sync.Mutex
 	times int    // how often what the moment holds has been requested
@@ -39,7 +41,11 @@ func newProxy(t testing.TB, server string, at moment) *proxy {
 			if err != nil {
 				return
 			}
-			go p.connection(client.(*net.TCPConn))
+			p.open.Add(1)
+			go func() {
+				defer p.open.Add(-1)
+				p.connection(client.(*net.TCPConn))
+			}()
 		}
 	}()
 	return p

@@ -62,6 +62,8 @@ type server struct {
 	source  func(t testing.TB, address string, o order) *source
 	moments []moment
 	slow    bool // proving that a credential is gone takes more than a second
+	// nameless: a credential is known by nothing before the answer has come, so that one whose answer is lost with the run lives on; nor can it be made to end sooner.
+	nameless bool
 }
 
 // direct is a source of n credentials, reached without a proxy.
@@ -95,13 +97,15 @@ type moment struct {
 	lasting bool
 	leash   time.Duration // 0: the default
 	order   order         // n is 1
+
+	joined bool // what is under way is lost with a run that is killed, and waited for by one that is stopped; see server.nameless
 }
 
 // servers starts every server there is a row for. They serve all sources of a test.
 func servers(t testing.TB) []server {
 	t.Helper()
 	pg, cluster := postgresRow(t)
-	return append([]server{pg, mysqlRow(t), commandRow(t)}, vaultRows(t, cluster)...)
+	return append([]server{pg, mysqlRow(t), commandRow(t), githubRow(t)}, vaultRows(t, cluster)...)
 }
 
 // anyServer is the quickest one, for what does not depend on the server.

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -12,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -42,19 +44,20 @@ type GitHubServer struct {
 	// Answer, if set, is asked first for each request of the API, and answers it when it returns true. For faults.
 	Answer func(w http.ResponseWriter, r *http.Request) bool
 
-	t        testing.TB
-	repos    string // directory of bare repositories
-	installs []githubInstallation
+	t     testing.TB
+	repos string // directory of bare repositories
 
-	mu     sync.Mutex
-	tokens map[string]*githubToken
-	log    []string
+	mu       sync.Mutex
+	installs []githubInstallation
+	tokens   map[string]*githubToken
+	log      []string
 }
 
 type githubInstallation struct {
 	ID           int64
 	Login, Kind  string
 	Repositories []string
+	Life         time.Duration // of its tokens; 0: the server's
 }
 
 type githubToken struct {
@@ -81,7 +84,7 @@ func GitHub(t testing.TB, opts ...GitHubOption) *GitHubServer {
 		AppID: "424242", Public: &key.PublicKey, Life: time.Hour, t: t, tokens: map[string]*githubToken{},
 		Key: string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})),
 		installs: []githubInstallation{
-			{1001, "acme", "orgs", []string{"app", "lib"}}, {1002, "bob", "users", []string{"dotfiles"}},
+			{1001, "acme", "orgs", []string{"app", "lib"}, 0}, {1002, "bob", "users", []string{"dotfiles"}, 0},
 		},
 	}
 	for _, opt := range opts {
@@ -100,9 +103,22 @@ func GitHub(t testing.TB, opts ...GitHubOption) *GitHubServer {
 func InstallMore(n int) GitHubOption {
 	return func(s *GitHubServer) {
 		for i := range n {
-			s.installs = append(s.installs, githubInstallation{int64(2000 + i), fmt.Sprintf("more-%d", i), "orgs", []string{"app"}})
+			s.installs = append(s.installs, githubInstallation{int64(2000 + i), fmt.Sprintf("more-%d", i), "orgs", []string{"app"}, 0})
 		}
 	}
+}
+
+// Install adds an organisation of that name with a repository app, whose tokens live that long; 0: as the others.
+func (s *GitHubServer) Install(login string, life time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.installs = append(s.installs, githubInstallation{int64(5000 + len(s.installs)), login, "orgs", []string{"app"}, life})
+}
+
+func (s *GitHubServer) installed() []githubInstallation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.installs)
 }
 
 // InstallOnly leaves one installation.
@@ -130,6 +146,15 @@ func (s *GitHubServer) Live() []string {
 	}
 	slices.Sort(live)
 	return live
+}
+
+// Forget takes back what one account's tokens are, and says how many there were.
+func (s *GitHubServer) Forget(login string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.tokens)
+	maps.DeleteFunc(s.tokens, func(_ string, t *githubToken) bool { return t.install.Login == login })
+	return before - len(s.tokens)
 }
 
 // Usable reports whether a token is let in.
@@ -191,7 +216,7 @@ func (s *GitHubServer) api(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && path == "/app/installations":
 		s.list(w, r)
 	case r.Method == http.MethodGet && len(parts) == 3 && parts[2] == "installation":
-		for _, i := range s.installs {
+		for _, i := range s.installed() {
 			if i.Kind == parts[0] && strings.EqualFold(i.Login, parts[1]) {
 				githubReply(w, http.StatusOK, i.json())
 				return
@@ -258,13 +283,14 @@ func (s *GitHubServer) list(w http.ResponseWriter, r *http.Request) {
 	}
 	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 	page = max(page, 1)
-	from := min((page-1)*per, len(s.installs))
-	to := min(from+per, len(s.installs))
+	all := s.installed()
+	from := min((page-1)*per, len(all))
+	to := min(from+per, len(all))
 	some := []map[string]any{}
-	for _, i := range s.installs[from:to] {
+	for _, i := range all[from:to] {
 		some = append(some, i.json())
 	}
-	if to < len(s.installs) {
+	if to < len(all) {
 		w.Header().Set("Link", fmt.Sprintf(`<%s/app/installations?per_page=%d&page=%d>; rel="next"`, s.API(), per, page+1))
 	}
 	githubReply(w, http.StatusOK, some)
@@ -272,7 +298,7 @@ func (s *GitHubServer) list(w http.ResponseWriter, r *http.Request) {
 
 func (s *GitHubServer) create(w http.ResponseWriter, r *http.Request, id string) {
 	var install *githubInstallation
-	for _, i := range s.installs {
+	for _, i := range s.installed() {
 		if strconv.FormatInt(i.ID, 10) == id {
 			install = &i
 		}
@@ -312,7 +338,7 @@ func (s *GitHubServer) create(w http.ResponseWriter, r *http.Request, id string)
 		repositories = asked.Repositories
 	}
 	token := "ghs_" + rand.Text() + rand.Text()[:10]
-	end := time.Now().Add(s.Life)
+	end := time.Now().Add(cmp.Or(install.Life, s.Life))
 	s.mu.Lock()
 	s.tokens[token] = &githubToken{*install, repositories, granted, end}
 	s.mu.Unlock()
