@@ -316,6 +316,7 @@ func TestKubernetes(t *testing.T) {
 
 func doTheirWork(n *node) {
 	t := n.t
+	n.vault.EnableAudit()
 	dump := n.pod("CronJob", "backup")
 	out, code := run(t, dump.container(dump.Containers[0], "machine"))
 	if code != 0 || !strings.Contains(out, "1 proven") {
@@ -324,6 +325,12 @@ func doTheirWork(n *node) {
 	contents, err := exec.Command("pg_restore", "--list", filepath.Join(n.claims["backup"], "app.dump")).CombinedOutput()
 	if err != nil || !strings.Contains(string(contents), "TABLE DATA public items") {
 		t.Errorf("%v\n%s", err, contents)
+	}
+
+	if !slices.ContainsFunc(n.vault.Audit(), func(e harness.AuditEntry) bool {
+		return e.Request.Path == "database/creds/readonly" && strings.Contains(strings.Join(e.Request.Headers["user-agent"], " "), "backup/backup-29000000-abcde")
+	}) {
+		t.Error("Vault's audit log does not say which pod asked")
 	}
 
 	migrate := n.pod("Job", "migrate")
@@ -345,6 +352,11 @@ func doTheirWork(n *node) {
 	out, code = run(t, migrate.container(migrate.Containers[0], "machine"))
 	if code != 125 || !strings.Contains(out, "permission denied") {
 		t.Errorf("another's role: code %d\n%s", code, out)
+	}
+	write(t, filepath.Join(dump.volumes["vault-token"], "token"), n.api.ServiceAccount("elsewhere", "backup"))
+	out, code = run(t, dump.container(dump.Containers[0], "machine"))
+	if code != 125 || !strings.Contains(out, "compare bound_service_account_namespaces") {
+		t.Errorf("another namespace's account of the same name: code %d\n%s", code, out)
 	}
 }
 
