@@ -97,11 +97,13 @@ func TestAWSEndpointIsAskedAgainWhenTheCredentialIsReplaced(t *testing.T) {
 	w.Flags = []string{"--leash", "6s"}
 	// One client, as a long-running program has it, until its keys have changed twice.
 	w.Run("vault:aws/creds/user?region=us-east-1 as=aws-endpoint", `"$PYTHON" -c '
-import boto3, time, urllib.request, os
-sts, seen, end = boto3.client("sts"), [], time.time() + 60
+import boto3, sys, time, urllib.request, os
+sts, seen, strangers, end = boto3.client("sts"), [], 0, time.time() + 60
 while len(seen) < 3 and time.time() < end:
     arn = sts.get_caller_identity()["Arn"]
-    if arn not in seen: seen.append(arn)
+    strangers = 0 if ":user/vault-" in arn else strangers + 1
+    if strangers > 1: sys.exit("asked twice with the keys of nobody, who is " + arn) # moto takes the keys of a user that is gone for its own
+    if not strangers and arn not in seen: seen.append(arn)
     time.sleep(0.2)
 print("users", len(seen))
 try:

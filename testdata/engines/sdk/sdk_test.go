@@ -170,4 +170,8 @@ func TestAWSByTheSDKForGo(t *testing.T) {
 			t.Errorf("as=%s: %s", preset, r.Stdout)
 		}
 	}
+	w.Vault.Write("aws/roles/user", map[string]any{"credential_type": "iam_user", "policy_document": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`})
+	w.Vault.Write("aws/config/lease", map[string]any{"lease": "6s", "lease_max": "9s"})
+	w.Flags = []string{"--leash", "6s"}
+	w.Run("vault:aws/creds/user?region=us-east-1 as=aws-endpoint", `"$CLIENT" aws-follow`).Succeeded(providers.Proven).Says("users 3")
 }

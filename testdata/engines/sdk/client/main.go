@@ -1,7 +1,7 @@
 // Command client reads what with-creds gave it as a vendor's own library does, and says what that library made of it. It prints no secret: only
 // whether the library found the same one that the plain variable holds.
 //
-//	client mongodb|mssql|oracle|oracle-tns|aws|azure|gcp
+//	client mongodb|mssql|oracle|oracle-tns|aws|aws-follow|azure|gcp
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -26,7 +27,7 @@ import (
 
 func main() {
 	clients := map[string]func(context.Context) error{
-		"mongodb": mongodb, "mssql": mssql, "oracle": oracle, "oracle-tns": oracleTNS, "aws": whoami, "azure": azure, "gcp": gcp,
+		"mongodb": mongodb, "mssql": mssql, "oracle": oracle, "oracle-tns": oracleTNS, "aws": whoami, "aws-follow": follow, "azure": azure, "gcp": gcp,
 	}
 	if err := clients[os.Args[1]](context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -120,6 +121,30 @@ func whoami(ctx context.Context) error {
 		return err
 	}
 	fmt.Println(*answer.Arn)
+	return nil
+}
+
+// follow asks with one client, as a program that runs for long has it, until it has been three users or two minutes are over. moto takes the keys of a user that is
+// gone for its own: once, a slow machine may have asked so long after it was given them; twice in a row, they were not asked for again.
+func follow(ctx context.Context) error {
+	settings, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	client := sts.NewFromConfig(settings)
+	users, strangers := map[string]bool{}, 0
+	for end := time.Now().Add(2 * time.Minute); len(users) < 3 && time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		answer, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+		if err != nil {
+			return err
+		}
+		if strings.Contains(*answer.Arn, ":user/vault-") {
+			users[*answer.Arn], strangers = true, 0
+		} else if strangers++; strangers > 1 {
+			return fmt.Errorf("asked with the keys of nobody, who is %s", *answer.Arn)
+		}
+	}
+	fmt.Println("users", len(users))
 	return nil
 }
 
