@@ -64,21 +64,26 @@ func (p *proxy) connection(client *net.TCPConn) {
 	holdAnswer := make(chan struct{}) // closed once the request whose answer is to be held has been passed on
 	var both sync.WaitGroup
 	both.Go(func() {
-		p.copy(server, client, func(piece []byte) {
+		p.copy(server, client, func(piece []byte) bool {
 			if !p.is(piece) {
-				return
+				return true
 			}
 			if p.at.answer {
 				close(holdAnswer)
-				return
+				return true
 			}
 			close(p.reached)
+			if p.at.cut {
+				_ = client.Close()
+				return false
+			}
 			<-p.release
+			return true
 		})
 		server.CloseWrite()
 	})
 	both.Go(func() {
-		p.copy(client, server, func([]byte) {
+		p.copy(client, server, func([]byte) bool {
 			select {
 			case <-holdAnswer:
 				select {
@@ -86,9 +91,14 @@ func (p *proxy) connection(client *net.TCPConn) {
 				default:
 					close(p.reached)
 				}
+				if p.at.cut {
+					_ = client.Close()
+					return false
+				}
 				<-p.release
 			default:
 			}
+			return true
 		})
 		client.CloseWrite()
 	})
@@ -121,12 +131,14 @@ func (p *proxy) requested(text string) bool {
 	return bytes.Contains(p.saw, []byte(text))
 }
 
-func (p *proxy) copy(to io.Writer, from io.Reader, before func(piece []byte)) {
+func (p *proxy) copy(to io.Writer, from io.Reader, before func(piece []byte) (goOn bool)) {
 	piece := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(piece)
 		if n > 0 {
-			before(piece[:n])
+			if !before(piece[:n]) {
+				return
+			}
 			if _, err := to.Write(piece[:n]); err != nil {
 				return
 			}

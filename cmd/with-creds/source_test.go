@@ -92,6 +92,7 @@ type moment struct {
 	holds  string // what the request contains; empty: the first there is
 	nth    int    // which of those; 0: the first
 	answer bool   // hold the answer, not the request
+	cut    bool   // cut the connection instead of holding it up
 
 	// lasting: the command is running then, and must last. It takes some seconds for a moment to come with these:
 	lasting bool
