@@ -134,10 +134,10 @@ func (c *cancelled) over() bool {
 
 // cancelAll sends all jobs their CI's signals, each at its time, until none has a process left or has a signal to come.
 func cancelAll(jobs []*cancelled) {
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		waiting := false
 		for _, c := range jobs {
-			if c.sent == len(c.ci.Cancel) || len(c.processes()) == 0 {
+			if c.sent == len(c.ci.Cancel) || c.over() && len(c.processes()) == 0 {
 				continue
 			}
 			waiting = true
