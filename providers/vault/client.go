@@ -154,18 +154,17 @@ type roundTripper struct {
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 	r.count()
-	if attemptsOf(request.Context()) != repeated && (request.Body == nil || request.Body == http.NoBody) {
+	issuer, issues := request.Context().Value(issuerKey{}).(*Session)
+	if (issues || attemptsOf(request.Context()) != repeated) && (request.Body == nil || request.Body == http.NoBody) {
 		// net/http itself repeats a GET whose connection was lost, when it had been used before. A body that cannot be
 		// rewound, empty as it is, forbids that.
 		request = request.Clone(request.Context())
 		request.Body, request.GetBody = emptyBody{}, nil
 	}
-	answer, err := r.next.RoundTrip(request)
-	if err != nil {
-		return nil, err
+	answer, content, err := r.whole(request)
+	if issues && unheard(answer, err) {
+		issuer.lostOne()
 	}
-	content, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
-	answer.Body.Close()
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +173,25 @@ func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(content))
 	return answer, nil
+}
+
+// whole makes the round trip and reads the answer.
+func (r roundTripper) whole(request *http.Request) (*http.Response, []byte, error) {
+	answer, err := r.next.RoundTrip(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	return answer, content, err
+}
+
+// unheard reports whether Vault may be at work on a request still, or have done it, without this process having heard what came of it.
+func unheard(answer *http.Response, err error) bool {
+	if err != nil {
+		return judgeLoss(err).meaning == lost
+	}
+	return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusGatewayTimeout // a proxy's words
 }
 
 type emptyBody struct{}

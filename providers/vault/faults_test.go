@@ -169,6 +169,36 @@ func TestLostAnswerIsAskedForAgainOnlyUnderAnOwnToken(t *testing.T) {
 	}
 }
 
+// A request whose answer was lost may be under way at Vault for a while, when something in between keeps its own connection; its lease must find its token alive.
+func TestTheTokenOutlivesARequestWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	read := exchange{request: "GET database/creds/r", status: 200, body: readAnswer}
+	for name, last := range map[string]exchange{
+		"cut": {request: "GET database/creds/r", status: lost}, "gateway": {request: "GET database/creds/r", status: 504, body: "<html>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, login(), last, read, exchange{request: "PUT auth/token/revoke-self", status: 204})
+			s := f.open(approleEnv)
+			if _, err := s.Issue(t.Context(), ask("database/creds/r")); err != nil {
+				t.Fatal(err)
+			}
+			issued := time.Now()
+			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if proof, err := s.Close(soon); proof != providers.Failed || err == nil || errors.Is(err, providers.ErrRefused) {
+				t.Errorf("at once: %s, %v", proof, err)
+			}
+			if proof, err := s.Close(t.Context()); proof != providers.Proven || err != nil {
+				t.Errorf("%s, %v", proof, err)
+			}
+			if waited := time.Since(issued); waited < 3*time.Second { // of five, less what the second attempt took
+				t.Errorf("the token was revoked after %v", waited)
+			}
+		})
+	}
+}
+
 // Behind an ingress that is starting, Vault's own paths seem not to be there.
 func TestWhatStandsInFrontOfVaultIsNotTakenForIt(t *testing.T) {
 	for status, body := range map[int]string{404: "default backend - 404", 405: "", 200: "<html>", 502: "", 301: ""} {

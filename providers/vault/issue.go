@@ -33,6 +33,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if s.Own() != nil {
 		tries = repeated
 	}
+	ctx = context.WithValue(ctx, issuerKey{}, s)
 	began := time.Now()
 	answer, err := s.client.call(ctx, tries, to.verb, to.path, to.query, to.body)
 	if meansOf(err) == unsupported && !to.forced {

@@ -23,6 +23,9 @@ func (s *Session) Close(ctx context.Context) (providers.Proof, error) {
 		s.client.close()
 		return providers.Expires, nil
 	}
+	if err := s.settleLost(ctx); err != nil {
+		return providers.Failed, err
+	}
 	answer, err := s.lifecycle(ctx, "auth/token/revoke-self", struct{}{})
 	if err == nil && answer.status != http.StatusNoContent {
 		err = &failure{meaning: passing, text: fmt.Sprintf("an answer that is not Vault's (%d)", answer.status)}
@@ -41,4 +44,25 @@ func (s *Session) Close(ctx context.Context) (providers.Proof, error) {
 		return providers.Expires, nil
 	}
 	return providers.Failed, s.explain(err, "revoking the run's token", own.ID, "")
+}
+
+// lostOne notes that the answer to a request which may leave a lease was lost just now.
+func (s *Session) lostOne() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = time.Now()
+}
+
+// settleLost waits until a request whose answer was lost is over at Vault, for the lease of one that outlives the token is nobody's. A cut connection ends it at once, but
+// something in between may keep its own to Vault open.
+func (s *Session) settleLost(ctx context.Context) error {
+	s.mu.Lock()
+	lost := s.lost
+	s.mu.Unlock()
+	if left := time.Until(lost.Add(settling)); !lost.IsZero() && left > 0 {
+		if err := sleep(ctx, left); err != nil {
+			return fmt.Errorf("vault: revoking the run's token: waiting for a request whose answer was lost: %w", err)
+		}
+	}
+	return nil
 }

@@ -25,6 +25,9 @@ const (
 
 type attemptsKey struct{}
 
+// issuerKey is the context's key of the *Session that makes a request which may leave a lease.
+type issuerKey struct{}
+
 func attemptsOf(ctx context.Context) attempts {
 	a, _ := ctx.Value(attemptsKey{}).(attempts)
 	return a

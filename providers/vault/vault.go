@@ -39,6 +39,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/with-creds/with-creds/providers"
 )
@@ -81,6 +82,7 @@ type Session struct {
 	issuer    bool             // leases may hang on its token
 	forbidden map[string]bool  // lease prefixes whose synchronous revocation the policy forbids
 	held      []net.Conn       // of the process before this one
+	lost      time.Time        // when the answer to a request that may leave a lease was lost last
 }
 
 // Open reads the settings, finds a token or logs in, and makes no other round trip. A login whose answer is lost leaves a token for the TTL that its
