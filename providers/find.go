@@ -8,7 +8,7 @@ import (
 // A Finder is a Session that can look at leases it has no handle of, its own or another's: for an incident, and for what no journal names. Its methods
 // change nothing. An error that wraps ErrRefused says which right is missing.
 type Finder interface {
-	// Find lists the leases under a place, in the order of their IDs: for Vault a path ("database/creds/readonly", or a part of one), for PostgreSQL a group.
+	// Find lists the leases under a place, in the order of their IDs: for Vault a path ("database/creds/readonly", or a part of one), for PostgreSQL a group, for MySQL a role.
 	// An empty place means all there are.
 	Find(ctx context.Context, under string) ([]Lease, error)
 	// Lookup is what the server knows of one lease; the zero Lease when it knows none.

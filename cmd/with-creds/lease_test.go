@@ -271,29 +271,34 @@ func TestLeaseRevokeIsNotHeldUpByOneBadDatabase(t *testing.T) {
 	}
 }
 
-func TestLeaseCommandsKnowPostgresRolesOfWithCreds(t *testing.T) {
-	s := anyServer(t)
-	tr := newTrial(t, s.direct(t, 2), nil, "sh", "-c", untilFinish)
-	tr.start()
-	user, _, _ := strings.Cut(tr.file("login"), "\n")
-	group, _, _ := strings.Cut(strings.TrimPrefix(tr.source.specs[0], "postgres:"), " ")
-	home, env := tr.path("home"), tr.source.env
-	list := operate(t, home, env, "lease", "list", "postgres:"+group, "--json").want(t, 0)
-	all := read[[]shownLease](t, list)
-	if len(all) != 2 || all[0].Group != group || all[0].Run == "" || all[0].Run != all[1].Run {
-		t.Errorf("%s", list.stdout)
-	}
-	operate(t, home, env, "lease", "list", "postgres:nobody").want(t, 0, "no leases")
-	operate(t, home, env, "lease", "lookup", "postgres:"+user).want(t, 0, user, "RUN", all[0].Run)
-	operate(t, home, env, "lease", "renew", "postgres:"+user).want(t, 125, "say --increment")
-	operate(t, home, env, "lease", "renew", "postgres:"+user, "--increment", "10m").want(t, 0, user)
-	operate(t, home, env, "lease", "revoke", "postgres:"+group, "--prefix", "--yes").want(t, 0, "2 leases: 2 proven")
-	if left := tr.source.left(); len(left) > 0 {
-		t.Errorf("roles are left: %q", left)
-	}
-	tr.finish(0)
-	if code := tr.wait(); code != 0 { // what somebody else has revoked is revoked
-		t.Errorf("exit code %d; stderr:\n%s", code, tr.stderr)
+func TestLeaseCommandsKnowTheLoginsThatWithCredsMadeInADatabase(t *testing.T) {
+	for _, s := range []server{anyServer(t), mysqlRow(t)} {
+		t.Run(s.name, func(t *testing.T) {
+			tr := newTrial(t, s.direct(t, 2), nil, "sh", "-c", untilFinish)
+			tr.start()
+			user, _, _ := strings.Cut(tr.file("login"), "\n")
+			place, _, _ := strings.Cut(tr.source.specs[0], " ")
+			of := s.name + ":"
+			home, env := tr.path("home"), tr.source.env
+			list := operate(t, home, env, "lease", "list", place, "--json").want(t, 0)
+			all := read[[]shownLease](t, list)
+			if len(all) != 2 || all[0].Group != strings.TrimPrefix(place, of) || all[0].Run == "" || all[0].Run != all[1].Run || all[0].Expires == nil {
+				t.Errorf("%s", list.stdout)
+			}
+			operate(t, home, env, "lease", "list", of+"nobody").want(t, 0, "no leases")
+			operate(t, home, env, "lease", "lookup", of+user).want(t, 0, user, "RUN", all[0].Run)
+			operate(t, home, env, "lease", "renew", of+user).want(t, 125, "say --increment")
+			operate(t, home, env, "lease", "renew", of+user, "--increment", "10m").want(t, 0, user)
+			operate(t, home, env, "lease", "revoke", place, "--prefix", "--yes").want(t, 0, "2 leases: 2 proven")
+			if left := tr.source.left(); len(left) > 0 {
+				t.Errorf("left: %q", left)
+			}
+			tr.finish(0)
+			if code := tr.wait(); code != 0 { // what somebody else has revoked is revoked
+				t.Errorf("exit code %d; stderr:\n%s", code, tr.stderr)
+			}
+			tr.cleanedUp(cleanUpLimit)
+		})
 	}
 }
 
