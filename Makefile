@@ -77,9 +77,14 @@ bench: servers ## overhead of a run, beside vault CLI + jq, curl + jq and Vault 
 	WITH_CREDS_BENCH=1 go test -count=1 -vet=off -timeout 30m -run '^TestOverhead' -v ./testdata/bench $(if $(UPDATE),-update)
 
 .PHONY: bench-mask
-bench-mask: ## throughput of the masker
+bench-mask: ## throughput of the masker: by itself, beside others that find or replace strings, and of a whole run beside cat
 	@$(call lists,./step/mask,^Benchmark)
 	go test -vet=off -run '^$$' -bench . -benchmem ./step/mask
+	cd testdata/peers/mask && go test -vet=off -timeout 30m -run '^$$' -bench . -benchtime 300ms .
+	@$(call lists,./testdata/bench,^BenchmarkMaskedOutput)
+	@$(call lists,./testdata/bench,^BenchmarkMaskedPrompt)
+	go test -vet=off -run '^$$' -bench '^BenchmarkMaskedOutput' -benchtime 10x ./testdata/bench
+	go test -vet=off -run '^$$' -bench '^BenchmarkMaskedPrompt' ./testdata/bench
 
 .PHONY: release-snapshot
 release-snapshot: ## dist/: all of a release that needs neither keys nor a registry, built twice and compared

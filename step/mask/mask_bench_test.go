@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"testing"
 )
 
@@ -217,6 +218,53 @@ func BenchmarkMemcpy(b *testing.B) {
 		}
 	}
 	io.Discard.Write(out)
+}
+
+// What a copy through a pipe pays without any masking.
+func BenchmarkPipe(b *testing.B) {
+	log := logText(textSize)
+	r, w, err := os.Pipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	copied := make(chan error, 1)
+	var out discard
+	go func() {
+		_, err := io.Copy(&out, r)
+		copied <- err
+	}()
+	b.SetBytes(int64(len(log)))
+	written := 0
+	for b.Loop() {
+		n, err := w.Write(log)
+		if err != nil {
+			b.Fatal(err)
+		}
+		written += n
+	}
+	w.Close()
+	if err := <-copied; err != nil || out.n != written {
+		b.Errorf("%d of %d bytes came through: %v", out.n, written, err)
+	}
+}
+
+// How long the first byte of a prompt takes, where the text before it ended with what may be the beginning of a secret.
+func BenchmarkPrompt(b *testing.B) {
+	secrets := benchSecrets(10)
+	m := New(Options{})
+	m.Add(secrets...)
+	var out discard
+	s := m.Stream(&out)
+	held, prompt := []byte(secrets[0][:12]), []byte("\r\nPassword: ")
+	for b.Loop() {
+		s.Write(held)
+		before := out.n
+		s.Write(prompt)
+		if out.n < before+len(held)+len(prompt)-1 { // the space may begin a secret
+			b.Fatal("it is held back")
+		}
+	}
 }
 
 // Texts made to be slow for secrets made to be slow: each byte begins a form, carries one on and ends in a failure.
