@@ -60,23 +60,30 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 		return
 	}
 	fixed, follows := r.followers(affected)
+	at, ends := replaceAt(l, time.Now()), l.Expires
+	if follows {
+		ends = changedOver(l, at, len(fixed) > 0)
+	}
 	if len(fixed) > 0 {
 		r.Log.Warn("%s cannot be extended (%v): what %s hold%s ends at %s, in %s", l.ID, why, strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
-			l.Expires.Format(time.TimeOnly), l.TTL(time.Now()).Round(time.Second))
-		if r.KillOnExpiry && !follows {
-			r.killAt(ctx, l.Expires, fixed)
-			return
-		}
+			ends.Format(time.TimeOnly), max(0, time.Until(ends)).Round(time.Second))
 	}
+	kill := r.KillOnExpiry && len(fixed) > 0
 	if !follows {
+		if kill {
+			r.killAt(ctx, ends, fixed)
+		}
 		return
 	}
-	if !lease.SleepUntil(ctx, replaceAt(l, time.Now()), time.Now) {
+	if !lease.SleepUntil(ctx, at, time.Now) || !r.replace(ctx, k, l) {
 		return
 	}
-	r.replace(ctx, k, l)
-	if r.KillOnExpiry && len(fixed) > 0 {
-		r.killAt(ctx, l.Expires, fixed)
+	ends = changedOver(l, time.Now(), len(fixed) > 0)
+	if kill {
+		r.killAt(ctx, ends, fixed)
+	}
+	if lease.SleepUntil(ctx, ends, time.Now) {
+		r.revokeReplaced(ctx, l)
 	}
 }
 
@@ -116,6 +123,16 @@ func replaceAt(l providers.Lease, now time.Time) time.Time {
 // shortLife is what is little.
 const shortLife = 15 * time.Second
 
+// changedOver is when a lease that was replaced at a time is revoked: when the command has had time to change over. What variables hold cannot change, so it is left to
+// them nearly to its end, but not longer than it takes to revoke it with a login that may end then too.
+func changedOver(l providers.Lease, replaced time.Time, fixed bool) time.Time {
+	left := l.TTL(replaced)
+	if fixed {
+		return replaced.Add(left - min(left/2, 5*time.Second))
+	}
+	return replaced.Add(min(left/2, overlap))
+}
+
 // killAt ends the command when what its variables hold has ended.
 func (r *run) killAt(ctx context.Context, end time.Time, names []string) {
 	if lease.SleepUntil(ctx, end, time.Now) {
@@ -149,25 +166,27 @@ func (r *run) affected(l providers.Lease) ([]*issued, bool) {
 	return some, login
 }
 
-// replace issues anew, rewrites the files, tells the command, and after an overlap revokes the old. It repeats until that is done.
-func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease) {
+// replace issues anew, rewrites the files, and tells the command. It repeats until that is done; false: the run is over.
+func (r *run) replace(ctx context.Context, k *lease.Keeper, old providers.Lease) bool {
 	for wait := range lease.Backoff {
 		err := r.replaceOnce(ctx, k, old)
 		if err == nil {
 			break
 		}
 		if errors.Is(err, errStopped) {
-			return
+			return false
 		}
 		r.Log.Warn("replacing %s: %v; trying again", old.ID, err)
 		if !lease.SleepUntil(ctx, time.Now().Add(max(wait, time.Second)), time.Now) {
-			return
+			return false
 		}
 	}
 	r.tellRotated()
-	if !lease.SleepUntil(ctx, time.Now().Add(min(old.TTL(time.Now())/2, overlap)), time.Now) {
-		return // the run's end revokes it
-	}
+	return true
+}
+
+// revokeReplaced revokes a lease that was replaced, and, where it is a login, all that hangs on it. The run's end does it when it comes first.
+func (r *run) revokeReplaced(ctx context.Context, old providers.Lease) {
 	revoke, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.RevokeTimeout)
 	defer cancel()
 	revoker := lease.Revoker{Book: r.book}

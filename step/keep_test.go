@@ -30,3 +30,23 @@ func TestWhenACredentialThatCannotBeExtendedIsReplaced(t *testing.T) {
 		t.Errorf("one of unknown age: at %v, want at once", got)
 	}
 }
+
+func TestWhatWasReplacedIsLeftToVariablesNearlyToItsEnd(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, c := range map[string]struct {
+		left        time.Duration
+		files, vars time.Duration // from now
+	}{
+		"minutes": {3 * time.Minute, 10 * time.Second, 3*time.Minute - 5*time.Second},
+		"seconds": {4 * time.Second, 2 * time.Second, 2 * time.Second},
+		"nothing": {-time.Second, 0, 0},
+	} {
+		l := providers.Lease{ID: "x", Expires: now.Add(c.left)}
+		if got := changedOver(l, now, false).Sub(now); got != c.files {
+			t.Errorf("%s, files alone: after %v, want %v", name, got, c.files)
+		}
+		if got := changedOver(l, now, true).Sub(now); got != c.vars {
+			t.Errorf("%s, with variables: after %v, want %v", name, got, c.vars)
+		}
+	}
+}

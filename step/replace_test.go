@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -29,6 +30,16 @@ type holding struct {
 // heldFrom begins a run with a credential for each path, bound to a file.
 func heldFrom(t *testing.T, s *source, paths ...string) *holding {
 	t.Helper()
+	var specs []string
+	for i, path := range paths {
+		specs = append(specs, fmt.Sprintf("fake:%s TOKEN_%d=@token", path, i))
+	}
+	return heldAs(t, s, specs...)
+}
+
+// heldAs begins a run with these specs.
+func heldAs(t *testing.T, s *source, specs ...string) *holding {
+	t.Helper()
 	h := &holding{t: t, until: make(chan string, 1), ended: make(chan Result, 1)}
 	say := func(format string, args ...any) {
 		h.mu.Lock()
@@ -39,8 +50,8 @@ func heldFrom(t *testing.T, s *source, paths ...string) *holding {
 		Providers: map[string]providers.Provider{"fake": s}, Env: []string{"XDG_RUNTIME_DIR=" + t.TempDir()}, Mask: true,
 		Leash: time.Minute, RevokeTimeout: 10 * time.Second, Log: Log{Say: say, Warn: say},
 	}
-	for i, path := range paths {
-		parsed, err := spec.Parse(fmt.Sprintf("fake:%s TOKEN_%d=@token", path, i))
+	for _, text := range specs {
+		parsed, err := spec.Parse(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,4 +173,31 @@ func TestAReplacedCredentialThatIsNotProvenToBeGoneIsNoSuccess(t *testing.T) {
 	if r := h.end(); r.Code != 125 {
 		t.Errorf("exit code %d, want 125; it said\n%s", r.Code, h.words())
 	}
+}
+
+// TestAVariableKeepsWhatItHoldsUntilTheEndThatWasTold has one credential in a file and another in a variable hang on a login that ends after an hour.
+func TestAVariableKeepsWhatItHoldsUntilTheEndThatWasTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		revoked := make(chan time.Duration, 10)
+		s := &source{login: func(n int) time.Duration { return time.Duration(n*n) * time.Hour }}
+		s.cannotRevoke = func(l providers.Lease) bool {
+			if l.ID == "variable-1" {
+				revoked <- time.Since(began)
+			}
+			return false
+		}
+		h := heldAs(t, s, "fake:file TOKEN=@token", "fake:variable OTHER=token")
+		const ends = time.Hour - 5*time.Second
+		time.Sleep(ends - time.Second)
+		if !strings.Contains(h.words(), "what OTHER holds ends at "+began.Add(ends).Format(time.TimeOnly)) || !strings.Contains(h.words(), "replaced fake:file") {
+			t.Errorf("it said\n%s", h.words())
+		}
+		if at := <-revoked; at != ends {
+			t.Errorf("what the variable holds was revoked after %v, want %v", at, ends)
+		}
+		if r := h.end(); r.Code != 0 {
+			t.Errorf("exit code %d; it said\n%s", r.Code, h.words())
+		}
+	})
 }

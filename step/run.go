@@ -134,6 +134,7 @@ type run struct {
 // run is the whole of it, one line a phase. A phase that fails ends the preparations; giving back and accounting always follow.
 func (r *run) run() {
 	r.signals = listen(r.Signals)
+	defer r.signals.end()
 	for _, phase := range []func() error{
 		r.check,    // all that can be judged without the network
 		r.watch,    // the guard, before there is anything to lose

@@ -13,6 +13,7 @@ type early struct {
 	cancel  context.CancelFunc
 	signals <-chan os.Signal
 	quit    chan struct{}
+	once    sync.Once // closes quit
 	gone    sync.WaitGroup
 
 	mu  sync.Mutex
@@ -51,8 +52,7 @@ func (e *early) caught() syscall.Signal {
 // release stops listening and returns the channel for the command's supervision. One that came at the very last moment is in it still, or was
 // caught and is sent on by the caller.
 func (e *early) release() <-chan os.Signal {
-	close(e.quit)
-	e.gone.Wait()
+	e.end()
 	sig := e.caught()
 	if sig == 0 {
 		return e.signals
@@ -65,4 +65,10 @@ func (e *early) release() <-chan os.Signal {
 		}
 	}()
 	return again
+}
+
+// end stops listening; a second time it does nothing.
+func (e *early) end() {
+	e.once.Do(func() { close(e.quit) })
+	e.gone.Wait()
 }
