@@ -102,7 +102,7 @@ func misplaced(c *cli.Context, words, command []string) error {
 	case command == nil:
 		return fmt.Errorf("put -- before the command: with-creds [flags] -- %s", program)
 	}
-	return fmt.Errorf("%q stands before the --: flags go there, the command after it", first)
+	return fmt.Errorf("%q stands before the --: flags go there, the command after it%s", first, near)
 }
 
 // sourced reports whether a word looks like the beginning of a spec, that of a misspelt provider included.
