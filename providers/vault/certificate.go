@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,8 @@ func (s *Session) revokeCertificate(ctx context.Context, l providers.Lease) (pro
 	switch f, _ := errors.AsType[*failure](err); {
 	case err == nil && answer.status == http.StatusOK && answer.secret != nil && answer.secret.Data["revocation_time"] != nil:
 		return providers.Proven, nil
+	case err == nil && answer.secret != nil && slices.ContainsFunc(answer.secret.Warnings, func(w string) bool { return strings.Contains(w, "already expired") }):
+		return providers.Expires, nil // said two seconds before it has (revokeCert in builtin/logical/pki/crl_util.go): a list is for those that are valid otherwise
 	case err == nil:
 		return providers.Failed, fmt.Errorf("vault: revoking %s: the answer does not say that it was (%d)", l.ID, answer.status)
 	case f != nil && f.meaning == forbidden, f != nil && f.meaning == invalid && strings.Contains(f.text, "not found"):

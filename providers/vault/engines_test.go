@@ -109,12 +109,13 @@ func TestEnginesAreAskedAsTheyWantToBe(t *testing.T) {
 		}
 	})
 
-	t.Run("pki, where the policy does not let it be revoked, or no certificate is kept", func(t *testing.T) {
+	t.Run("pki, where the policy does not let it be revoked, no certificate is kept, or it has ended", func(t *testing.T) {
 		w.vault.Policy("issue", `path "pki/issue/web" { capabilities = ["update"] }`)
 		c := issue(t, w.withToken(w.vault.Token("issue")), "pki/issue/web?common_name=a.example.com")
 		revoke(t, w.withToken(w.vault.Token("issue")), c.Lease, providers.Expires)
 		w.vault.Write("pki/roles/unkept", map[string]any{"allow_any_name": true, "no_store": true, "max_ttl": "1h", "key_type": "ec", "key_bits": 256})
 		revoke(t, s, issue(t, s, "pki/issue/unkept?common_name=b.example.com").Lease, providers.Expires)
+		revoke(t, s, issue(t, s, "pki/issue/web?common_name=c.example.com&ttl=1s").Lease, providers.Expires)
 	})
 
 	t.Run("pki, with a key made here", func(t *testing.T) {

@@ -84,6 +84,23 @@ func TestSSHCertificateInPrivateFiles(t *testing.T) {
 	}
 }
 
+func TestTheAgentHasTheNewestCertificate(t *testing.T) {
+	w, _ := withSSHD(t)
+	// Two minutes at most: until there have been three that the server takes.
+	r := w.Run("vault:ssh/sign/ci?public_key=generate&ttl=12s as=ssh", `
+		seen=; n=0; end=$(($(date +%s) + 120))
+		while [ $n -lt 3 ] && [ "$(date +%s)" -lt $end ]; do
+			now=$(ssh-add -L)
+			if [ "$now" != "$seen" ] && ssh $OPTIONS -p $PORT $LOGIN true 2>/dev/null; then seen=$now; n=$((n + 1)); fi
+			sleep 0.2
+		done
+		echo "certificates $n"`).
+		Succeeded(providers.Expires).Says("certificates 3")
+	if n := r.Receipt.Credentials[0].Replacements; n < 2 {
+		t.Errorf("%d replacements in the receipt", n)
+	}
+}
+
 func TestAKilledRunLeavesNoAgent(t *testing.T) {
 	w, _ := withSSHD(t)
 	ready := filepath.Join(t.TempDir(), "ready")
