@@ -69,7 +69,7 @@ lint: ## formatting, golangci-lint (gosec in it), govulncheck, vet for each syst
 	@linter=$$(testdata/tools/golangci-lint/build); for module in testdata/engines/sdk testdata/pipelines/kubernetes; do \
 		echo "make lint: $$module, a module of its own"; (cd "$$module" && "$$linter" run --allow-serial-runners ./... && go mod tidy -diff); done
 	@echo 'make lint: shellcheck'
-	@git grep -lE '^#!.*(bash|/sh)' -- ':!*.md' ':!*.go' | xargs shellcheck
+	@git grep -lE '^#!.*(bash|/sh)' -- ':!*.md' ':!*.go' ':!*.txtar' | xargs shellcheck
 
 .PHONY: bench
 bench: servers ## overhead of a run, beside vault CLI + jq, curl + jq and Vault Agent (UPDATE=1: into README.md)
