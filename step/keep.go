@@ -56,8 +56,12 @@ func (r *run) renewed(l providers.Lease) {
 // ending is called when a lease cannot be extended beyond l.Expires: a credential's, or a login's, which takes all its credentials along.
 func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, why error) {
 	affected, _ := r.affected(l)
-	if len(affected) == 0 {
-		return
+	for len(affected) == 0 {
+		// The end of what takes another's place may be known before it is there.
+		if !r.current(l) || !lease.SleepUntil(ctx, time.Now().Add(time.Second), time.Now) {
+			return
+		}
+		affected, _ = r.affected(l)
 	}
 	fixed, follows := r.followers(affected)
 	at, ends := replaceAt(l, time.Now()), l.Expires
@@ -165,6 +169,23 @@ func (r *run) affected(l providers.Lease) ([]*issued, bool) {
 		}
 	}
 	return some, login
+}
+
+// current reports whether a lease is that of a login by which credentials are issued now, or of a credential that is about to take another's place.
+func (r *run) current(l providers.Lease) bool {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	for _, c := range r.issued {
+		if c.next != nil && c.next.credential.Lease.Key() == l.Key() {
+			return true
+		}
+	}
+	for _, s := range r.sessions {
+		if own := s.Own(); own != nil && own.Key() == l.Key() {
+			return true
+		}
+	}
+	return false
 }
 
 // replace issues anew, rewrites the files, and tells the command. It repeats until that is done; false: the run is over.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -200,4 +201,33 @@ func TestAVariableKeepsWhatItHoldsUntilTheEndThatWasTold(t *testing.T) {
 			t.Errorf("exit code %d; it said\n%s", r.Code, h.words())
 		}
 	})
+}
+
+// TestADayOfReplacementsPilesNothingUp holds for 24 hours what ends within an hour, by its login, by itself, or by both.
+func TestADayOfReplacementsPilesNothingUp(t *testing.T) {
+	hour := func(int) time.Duration { return time.Hour }
+	for name, s := range map[string]*source{"login": {login: hour}, "lease": {life: hour}, "both": {login: hour, life: hour}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := heldFrom(t, s, "a", "b")
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				goroutines := runtime.NumGoroutine()
+				for range 24 {
+					time.Sleep(time.Hour)
+					synctest.Wait()
+					if _, _, live := s.count(""); live > 4 {
+						t.Fatalf("%d credentials live, of two; it said\n%s", live, h.words())
+					}
+				}
+				if n := runtime.NumGoroutine(); n > goroutines+3 {
+					t.Errorf("%d goroutines, and %d a day before", n, goroutines)
+				}
+				r := h.end()
+				if logins, a, live := s.count("a"); r.Code != 0 || live != 0 || a < 35 || a > 80 || s.login != nil && (logins < 35 || logins > 40) {
+					t.Errorf("exit code %d, %d logins, %d credentials, %d left; it said\n%s", r.Code, logins, a, live, h.words())
+				}
+			})
+		})
+	}
 }
