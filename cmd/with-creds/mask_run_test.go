@@ -54,6 +54,22 @@ func TestWithMaskOffTheStreamsAreTheFilesThemselves(t *testing.T) {
 	}
 }
 
+// TestAReplacementIsMaskedAsSoonAsTheCommandCanSeeIt: the command prints the old and the new one when its file changes.
+func TestAReplacementIsMaskedAsSoonAsTheCommandCanSeeIt(t *testing.T) {
+	c := minted(t, rand.Text(), nil)
+	tokens := []string{rand.Text(), rand.Text()}
+	script := "#!/bin/sh\ncase $1 in\nissue) t=" + tokens[0] + "; [ ! -e issued ] || t=" + tokens[1] + "\n\t: > issued\n" +
+		"\techo '{\"version\": 1, \"ttl\": 6, \"max_ttl\": 6, \"fields\": {\"token\": \"'$t'\"}}' ;;\n*) echo '{\"version\": 1, \"proof\": \"proven\"}' ;;\nesac\n"
+	if err := os.WriteFile(filepath.Join(c.Dir, "mint"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.Args = append(c.Args[:1], "-c", "command:./mint TOKEN=@token", "--", "sh", "-c",
+		`first=$(cat "$TOKEN"); until grep -q `+tokens[1]+` "$TOKEN"; do sleep 0.1; done; echo "$first, $(cat "$TOKEN")"`)
+	if o := c.run(t); o.code != 0 || o.stdout != "***, ***\n" {
+		t.Errorf("exit code %d, stdout %q, stderr %q", o.code, o.stdout, o.stderr)
+	}
+}
+
 // TestAFullDiskFailsARun: what the command wrote fitted into the pipe, so it could not notice itself.
 func TestAFullDiskFailsARun(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
