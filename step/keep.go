@@ -63,6 +63,9 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 		}
 		affected, _ = r.affected(l)
 	}
+	if r.endsWithLogin(affected[0], l) {
+		return
+	}
 	fixed, follows := r.followers(affected)
 	at, ends := replaceAt(l, time.Now()), l.Expires
 	if follows {
@@ -169,6 +172,18 @@ func (r *run) affected(l providers.Lease) ([]*issued, bool) {
 		}
 	}
 	return some, login
+}
+
+// endsWithLogin reports whether a credential's lease ends with its login, or after it, and nothing extends that: then the login's end is told as well, and a new login replaces
+// all that hang on the old.
+func (r *run) endsWithLogin(c *issued, l providers.Lease) bool {
+	r.lock.Lock()
+	own := c.session.Own()
+	r.lock.Unlock()
+	if own == nil || own.Key() == l.Key() || own.Expires.IsZero() || own.Expires.After(l.Expires) {
+		return false
+	}
+	return !own.Renewable || !own.MaxExpire.IsZero() && own.MaxExpire.Sub(own.Expires) < time.Second
 }
 
 // current reports whether a lease is that of a login by which credentials are issued now, or of a credential that is about to take another's place.
