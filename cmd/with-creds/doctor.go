@@ -166,4 +166,4 @@ func (d diagnosis) print(to io.Writer) {
 	}
 }
 
-func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
+func oneLine(text string) string { return harmless(strings.ReplaceAll(text, "\n", "; ")) }

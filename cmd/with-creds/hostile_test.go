@@ -195,6 +195,34 @@ func (tr *trial) runWatched() (code, most int) {
 // control reports what a terminal takes for more than text.
 func control(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 }
 
+// TestNamesOfLeasesAreTextInTheTablesOfAnOperator is about the incident: that is when somebody has been at the server.
+func TestNamesOfLeasesAreTextInTheTablesOfAnOperator(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := strings.TrimPrefix(r.URL.Path, "/v1/"); {
+		case strings.HasPrefix(path, "sys/leases/lookup/"):
+			_, _ = io.WriteString(w, `{"data":{"keys":["one`+escapes+`","two"]}}`)
+		case path == "sys/leases/lookup":
+			_, _ = io.WriteString(w, `{"data":{"id":"database/creds/r/one`+escapes+`","ttl":60,"renewable":true}}`)
+		default:
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	t.Cleanup(server.Close)
+	env := map[string]string{"VAULT_ADDR": server.URL, "VAULT_TOKEN": rand.Text()}
+	for _, args := range [][]string{{"lease", "list", "database/creds/r"}, {"lease", "revoke", "--prefix", "--sync", "--yes", "database/creds/r"}} {
+		o := operate(t, t.TempDir(), env, args...)
+		said := o.stdout + o.stderr
+		if !strings.Contains(said, "owned") {
+			t.Errorf("%q: the name is not there, and nothing is tested: %s", args, said)
+		}
+		for line := range strings.FieldsFuncSeq(said, func(r rune) bool { return r == '\n' || r == '\r' }) {
+			if strings.HasPrefix(line, "::") || strings.ContainsFunc(line, control) {
+				t.Errorf("%q: the server's text is a command in %q", args, line)
+			}
+		}
+	}
+}
+
 // TestADatabaseThatNeverStopsTalkingIsLeft: the drivers keep what a server says until they can make sense of it.
 func TestADatabaseThatNeverStopsTalkingIsLeft(t *testing.T) {
 	const most = 200 << 10 // KiB of memory

@@ -274,7 +274,7 @@ func (w *world) showRevoked(all []revoked) error {
 		if why := r.Note + r.Error; why != "" {
 			row += "\t" + why
 		}
-		fmt.Fprintln(t, row)
+		fmt.Fprintln(t, oneLine(row))
 	}
 	if err := t.Flush(); err != nil {
 		return err

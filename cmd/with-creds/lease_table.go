@@ -79,7 +79,7 @@ func printLeases(to io.Writer, all []shownLease, now time.Time) error {
 		if known {
 			row += "\t" + orDash(l.Run)
 		}
-		fmt.Fprintln(t, row)
+		fmt.Fprintln(t, oneLine(row))
 	}
 	if len(all) > 1 {
 		fmt.Fprintf(t, "\n%d leases\n", len(all))

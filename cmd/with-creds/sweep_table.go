@@ -39,7 +39,7 @@ func printSwept(t *tabwriter.Writer, leases []revoked, dry bool) {
 		if why := l.Note + l.Error; why != "" {
 			row += "\t" + why
 		}
-		fmt.Fprintln(t, row)
+		fmt.Fprintln(t, oneLine(row))
 	}
 }
 
