@@ -166,8 +166,7 @@ func (r *run) affected(l providers.Lease) ([]*issued, bool) {
 		}
 	}
 	for _, c := range r.issued {
-		// One that was issued to take its place and has not done so yet is kept already, and one that cannot be renewed is told to end at once.
-		if c.credential.Lease.Key() == l.Key() || c.next != nil && c.next.credential.Lease.Key() == l.Key() {
+		if c.credential.Lease.Key() == l.Key() {
 			some = append(some, c)
 		}
 	}
