@@ -37,6 +37,7 @@ test: servers ## everything, against real servers (the first time about ten minu
 	@testdata/tools/need ps procps
 	@testdata/tools/need setsid util-linux && testdata/tools/need mount
 	@testdata/tools/need groff groff-base
+	@for program in bash dash less openssl python3 tmux vim xxd; do testdata/tools/need $$program; done
 	@testdata/tools/need zsh && testdata/tools/need fish
 	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need rsync && testdata/tools/need groovy && testdata/tools/build act >/dev/null
 	@echo 'make test: with the race detector: $(RACE_PACKAGES)'
