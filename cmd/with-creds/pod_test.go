@@ -21,7 +21,7 @@ exec "$@"`
 func TestAutoLogsInAsThePodsServiceAccount(t *testing.T) {
 	unshare := []string{"unshare", "--mount", "sh", "-ec", inPod, "sh"}
 	if out, err := exec.Command(unshare[0], append(unshare[1:], "true")...).CombinedOutput(); err != nil {
-		t.Skipf("no mount namespace can be made here: %v: %s", err, out)
+		harness.Missing(t, "a mount namespace: %v: %s", err, out)
 	}
 	_, pg := postgresRow(t)
 	v := harness.Vault(t)

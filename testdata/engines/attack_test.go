@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // What others prepared for private files, over the whole binary; step/bind has the cases one by one.
@@ -20,7 +21,7 @@ import (
 func small(t *testing.T) (prefix string) {
 	t.Helper()
 	if out, err := exec.Command("unshare", "-m", "sh", "-ec", "mount -t tmpfs -o size=64k none /mnt").CombinedOutput(); err != nil {
-		t.Skipf("nothing can be mounted here: %v %s", err, out)
+		harness.Missing(t, "a mount namespace: %v %s", err, out)
 	}
 	return `mount -t tmpfs -o size=64k,mode=0700 none "$FULL"; cat /dev/zero >"$FULL/filler" 2>/dev/null || true; `
 }

@@ -33,7 +33,7 @@ type SambaServer struct {
 }
 
 // Samba makes a domain with Debian's Samba and starts its LDAP server, which takes five seconds, and stops it when the test ends. Samba's ports are fixed, so it
-// has a loopback address of its own; as they are low ones, that takes root. Where that, or the domain, cannot be had, the test is skipped.
+// has a loopback address of its own; as they are low ones, that takes root.
 func Samba(t testing.TB) *SambaServer {
 	t.Helper()
 	d := newDaemon(t, "samba")
@@ -42,7 +42,7 @@ func Samba(t testing.TB) *SambaServer {
 	address := fmt.Sprintf("127.%d.%d.%d", 1+mathrand.IntN(254), mathrand.IntN(256), 1+mathrand.IntN(254))
 	port, err := net.Listen("tcp", net.JoinHostPort(address, "636"))
 	if err != nil {
-		t.Skipf("an Active Directory cannot listen here: %v", err)
+		Missing(t, "an Active Directory, which cannot listen here: %v", err)
 	}
 	port.Close()
 	s := &SambaServer{
@@ -68,7 +68,7 @@ func Samba(t testing.TB) *SambaServer {
 		"--adminpass=" + s.Password,
 	}, options...)...)
 	if out, err := provision.CombinedOutput(); err != nil {
-		t.Skipf("Samba cannot make a domain here: %v\n%s", err, tail(string(out), 20))
+		Missing(t, "a domain, which Samba cannot make here: %v\n%s", err, tail(string(out), 20))
 	}
 	d.start(2*time.Minute, func() error { return s.search(s.Admin, s.Password) }, nil,
 		append([]string{server, "--interactive", "--model=single", "--debug-stdout", "--configfile=" + d.path("domain/etc/smb.conf")}, options...)...)
