@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,24 +26,6 @@ func python(t *testing.T) string {
 	return dir
 }
 
-// A screen is what a program has written so far.
-type screen struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
 func TestProgramWithoutVaultCodeOutlivesItsLogin(t *testing.T) {
 	pg, vault := harness.Postgres(t), harness.Vault(t)
 	vault.EnablePostgres(pg)
@@ -57,7 +37,7 @@ func TestProgramWithoutVaultCodeOutlivesItsLogin(t *testing.T) {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "VAULT_ADDR=" + vault.Addr, "VAULT_TOKEN=" + vault.RootToken, "PGHOST=" + pg.Host, "PGPORT=" + strconv.Itoa(pg.Port),
 		"INTERVAL=0.1", "PYTHONDONTWRITEBYTECODE=1",
 	}
-	said := &screen{}
+	said := &harness.Transcript{}
 	c.Stdout, c.Stderr, c.WaitDelay = said, said, time.Minute
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

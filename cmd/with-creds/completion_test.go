@@ -84,7 +84,7 @@ func typing(t *testing.T, shell *exec.Cmd, setup, keys string, want []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	screen := &transcript{}
+	screen := &harness.Transcript{}
 	go func() {
 		buffer := make([]byte, 4096)
 		for {

@@ -135,7 +135,7 @@ func TestNeitherTheAppsKeyNorATokenIsSeenFromOutside(t *testing.T) {
 	gh := harness.GitHub(t)
 	tr := newTrial(t, githubSource(gh, "github:installation?repositories=app&permissions=contents:read USER_0=username PASSWORD_0=token"), []string{"--verbose"},
 		"sh", "-c", `echo "printed: $PASSWORD_0"; env | grep -c PRIVATE >keys; `+untilFinish)
-	stdout := &transcript{}
+	stdout := &harness.Transcript{}
 	tr.cmd.Stdout = stdout
 	tr.start()
 	_, token, _ := strings.Cut(tr.file("login"), "\n")

@@ -205,7 +205,7 @@ func TestLeaseRevokePrefixAsksOnATerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer terminal.Close()
-		screen := &transcript{}
+		screen := &harness.Transcript{}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)

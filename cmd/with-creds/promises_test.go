@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // untilFinish is a command that runs until the test writes the file "finish", and then exits with what that holds.
@@ -238,7 +240,7 @@ func TestNoSecretIsSeenFromOutside(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			tr := newTrial(t, s.direct(t, 1), []string{"--verbose"},
 				"sh", "-c", `echo "printed: $PASSWORD_0"; echo "printed: $PASSWORD_0" >&2; `+untilFinish, "an argument")
-			stdout := &transcript{}
+			stdout := &harness.Transcript{}
 			tr.cmd.Stdout = stdout
 			tr.start()
 			_, password, _ := strings.Cut(tr.file("login"), "\n")

@@ -13,12 +13,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/with-creds/with-creds/step/receipt"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // A trial is one run of the binary in a place of its own, and all that is needed to find afterwards what it left: it is started from
@@ -32,26 +32,8 @@ type trial struct {
 	mark    string
 	source  *source // nil: none to look at
 	cmd     *exec.Cmd
-	stderr  *transcript
+	stderr  *harness.Transcript
 	ended   chan struct{} // closed when the process has been waited for
-}
-
-// A transcript is what a process has said so far; it may be read while more is being said.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *transcript) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // runtimeDir is an XDG_RUNTIME_DIR of the test's own, in RAM as a user's is: otherwise private files would go to a place that all runs share.
@@ -72,7 +54,7 @@ func newTrial(t testing.TB, s *source, flags []string, command ...string) *trial
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trial{t: t, dir: dir, exe: filepath.Join(dir, "with-creds"), mark: "WC_TRIAL=" + dir, source: s, stderr: &transcript{}, ended: make(chan struct{})}
+	tr := &trial{t: t, dir: dir, exe: filepath.Join(dir, "with-creds"), mark: "WC_TRIAL=" + dir, source: s, stderr: &harness.Transcript{}, ended: make(chan struct{})}
 	tr.private = []string{runtimeDir(t), tr.path("tmp")}
 	for _, name := range []string{"home", "tmp"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {

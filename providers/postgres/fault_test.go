@@ -85,13 +85,13 @@ func TestIntentAloneUndoesAnIssueThatDiedAnywhere(t *testing.T) {
 
 	var faults []harness.Fault
 	for _, hang := range []bool{false, true} {
-		for _, k := range spread(upOpen, upIssued, 5) {
+		for _, k := range harness.Spread(upOpen, upIssued, 5) {
 			faults = append(faults, harness.Fault{Up: k, Down: -1, Hang: hang})
 		}
-		for _, k := range spread(downOpen, downIssued, 5) {
+		for _, k := range harness.Spread(downOpen, downIssued, 5) {
 			faults = append(faults, harness.Fault{Up: -1, Down: k, Hang: hang})
 		}
-		for _, k := range spread(1, upOpen-1, 2) { // during the login: there is no intent yet
+		for _, k := range harness.Spread(1, upOpen-1, 2) { // during the login: there is no intent yet
 			faults = append(faults, harness.Fault{Up: k, Down: -1, Hang: hang})
 		}
 	}
@@ -117,15 +117,6 @@ func TestIntentAloneUndoesAnIssueThatDiedAnywhere(t *testing.T) {
 	if died < len(faults)*3/4 {
 		t.Errorf("only %d of %d faults disturbed an issue: the test tests little", died, len(faults))
 	}
-}
-
-// spread is about n whole numbers from a to b, both included, with the neighbours of each end.
-func spread(a, b, n int) []int {
-	list := []int{a, a + 1}
-	for i := 1; i < n; i++ {
-		list = append(list, a+(b-a)*i/n)
-	}
-	return append(list, b-1, b)
 }
 
 // A request can sit in the server, waiting for a lock, long after the process that sent it has died.
@@ -184,10 +175,10 @@ func TestRevokeSurvivesAConnectionThatDiesAnywhere(t *testing.T) {
 	up1, down1 := w.Passed()
 
 	var faults []harness.Fault
-	for _, k := range spread(up0+1, up1, 8) {
+	for _, k := range harness.Spread(up0+1, up1, 8) {
 		faults = append(faults, harness.Fault{Up: k, Down: -1})
 	}
-	for _, k := range spread(down0+1, down1, 8) {
+	for _, k := range harness.Spread(down0+1, down1, 8) {
 		faults = append(faults, harness.Fault{Up: -1, Down: k})
 	}
 	for _, f := range faults {

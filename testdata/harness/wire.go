@@ -175,3 +175,12 @@ func (w *Wire) Received() string {
 	defer w.mu.Unlock()
 	return w.down.String()
 }
+
+// Spread lists about n whole numbers from a to b, both included, with the neighbours of each end: where a Fault may strike.
+func Spread(a, b, n int) []int {
+	list := []int{a, a + 1}
+	for i := 1; i < n; i++ {
+		list = append(list, a+(b-a)*i/n)
+	}
+	return append(list, b-1, b)
+}

@@ -12,12 +12,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/with-creds/with-creds/step/receipt"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // patience is how long a test waits for what must come. What it waits for comes at once on a quiet machine.
@@ -28,27 +28,9 @@ type run struct {
 	t      testing.TB
 	dir    string // holds home, run and tmp, the receipt, and what the command writes (it is its working directory)
 	cmd    *exec.Cmd
-	stdout transcript
-	stderr transcript
+	stdout harness.Transcript
+	stderr harness.Transcript
 	ended  chan struct{}
-}
-
-// A transcript is what a process has said so far; it may be read while more is being said.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *transcript) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // newRun makes a run of `with-creds ARGS…`, which names flags, specs, -- and the command, with that environment besides what every program has. It is not
