@@ -46,6 +46,8 @@ test: servers ## everything, against real servers (the first time about ten minu
 	WITH_CREDS_TEST_FULL=1 go test -p 1 -vet=off -timeout $(TEST_TIMEOUT) ./... $(TESTDATA_PACKAGES)
 	@echo 'make test: engines by their own SDKs, in a module of their own'
 	cd testdata/engines/sdk && WITH_CREDS_TEST_FULL=1 go test -vet=off -timeout $(TEST_TIMEOUT) .
+	@echo 'make test: a little fuzzing, by count: a deadline fails now and then on a machine that is busy'
+	@$(MAKE) fuzz FUZZTIME=20000x
 
 .PHONY: servers
 servers: ## install or build the servers that the tests start
