@@ -58,11 +58,7 @@ func (r *run) hold() {
 	case <-r.signals.ctx.Done():
 		r.Log.Debug("giving back: %s", r.signals.caught())
 	}
-	keeper.Stop()
-	r.timings.Command = time.Since(began).Milliseconds()
-	r.replacing.Lock() // one that is under way is waited for: what it creates must be known
-	r.over = true
-	r.replacing.Unlock()
+	r.used(keeper, began)
 }
 
 func (r *run) valuesNow() []bind.Value {

@@ -105,7 +105,7 @@ type run struct {
 	signals  *early
 	guard    *guard.Guard
 	book     *lease.Book
-	lock     sync.Mutex                // guards the next two
+	lock     sync.Mutex                // guards the next three
 	sessions map[string]*lease.Session // by provider; the current one
 	opened   []*lease.Session          // all there ever were
 	issued   []*issued
@@ -237,8 +237,7 @@ func (r *run) supervise() {
 	began := time.Now()
 	keeper := r.keep()
 	r.ended = r.child.Wait(r.signals.release())
-	keeper.Stop()
-	r.timings.Command = time.Since(began).Milliseconds()
+	r.used(keeper, began)
 	r.code = r.ended.Code
 	if r.ended.Output != nil {
 		r.Log.Warn("the command's output could not be written: %v", r.ended.Output)
@@ -250,6 +249,12 @@ func (r *run) supervise() {
 	if n := r.ended.Orphans; n > 0 {
 		r.Log.Say("ended %d process%s that the command left behind", n, plural(n, "", "es"))
 	}
+}
+
+// used ends the keeping of credentials that nobody uses any more.
+func (r *run) used(keeper *lease.Keeper, since time.Time) {
+	keeper.Stop()
+	r.timings.Command = time.Since(since).Milliseconds()
 	r.replacing.Lock() // one that is under way is waited for: what it creates must be known
 	r.over = true
 	r.replacing.Unlock()
