@@ -283,24 +283,26 @@ func (g *Guard) Is(pid int) bool {
 }
 
 // Done dismisses the guard: nothing is left to give back. It does not wait for it to end.
-func (g *Guard) Done() {
-	if g == nil {
-		return
-	}
-	g.tell(message{Done: true})
-	g.Leave()
-}
+func (g *Guard) Done() { g.end(message{Done: true}) }
 
 // Leave lets go of the guard without dismissing it: it revokes what the run could not, and ends by itself.
-func (g *Guard) Leave() {
+func (g *Guard) Leave() { g.end() }
+
+// end sends the last words and lets go, in one step: a guard that ends at once upon them must not be taken for lost.
+func (g *Guard) end(last ...message) {
 	if g == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.over {
-		g.over = true
-		g.wake()
-		g.socket.Close()
+	if g.over {
+		return
 	}
+	for _, m := range last {
+		g.state.apply(m)
+		g.write(m)
+	}
+	g.over = true
+	g.wake()
+	g.socket.Close()
 }
