@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 var (
@@ -37,13 +38,7 @@ func (s *Session) Find(ctx context.Context, role string) ([]providers.Lease, err
 	if err != nil {
 		return nil, failed(err, "looking for users of with-creds")
 	}
-	var leases []providers.Lease
-	for _, l := range all {
-		if role == "" || l.Scope[scopeRole] == role {
-			leases = append(leases, l)
-		}
-	}
-	return leases, nil
+	return sqluser.OfGroup(all, role), nil
 }
 
 // Lookup finds one user of this package's making; any other is none.
@@ -52,10 +47,7 @@ func (s *Session) Lookup(ctx context.Context, user string) (providers.Lease, err
 	if err != nil {
 		return providers.Lease{}, failed(err, "looking for user "+user)
 	}
-	if len(found) == 0 {
-		return providers.Lease{}, nil
-	}
-	return found[0], nil
+	return sqluser.First(found), nil
 }
 
 // aUser is what newUserName makes: the beginnings of role and run, and what is random. Servers have no comment on a user that every version knows.

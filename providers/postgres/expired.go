@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 var (
@@ -28,13 +29,7 @@ func (s *Session) Find(ctx context.Context, group string) ([]providers.Lease, er
 	if err != nil {
 		return nil, explain("looking for roles of with-creds", err)
 	}
-	var leases []providers.Lease
-	for _, l := range all {
-		if group == "" || l.Scope[scopeGroup] == group {
-			leases = append(leases, l)
-		}
-	}
-	return leases, nil
+	return sqluser.OfGroup(all, group), nil
 }
 
 // Lookup finds one role of this package's making; any other role is none.
@@ -43,10 +38,7 @@ func (s *Session) Lookup(ctx context.Context, role string) (providers.Lease, err
 	if err != nil {
 		return providers.Lease{}, explain("looking for role "+role, err)
 	}
-	if len(found) == 0 {
-		return providers.Lease{}, nil
-	}
-	return found[0], nil
+	return sqluser.First(found), nil
 }
 
 // find lists the roles of this package's making of which the condition holds, in the order of their names. The comment tells them from others that happen to
