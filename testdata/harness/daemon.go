@@ -80,7 +80,7 @@ func (d *daemon) start(limit time.Duration, ready func() error, env []string, ar
 		_ = syscall.Kill(-d.process.pid, syscall.SIGKILL) // its group: some are started by a shell
 		d.process.end(syscall.SIGKILL)
 		if d.t.Failed() {
-			d.t.Logf("end of the log of %s:\n%s", d.name, tail(d.log(), 40))
+			d.t.Logf("end of the log of %s:\n%s", d.name, tail(d.log(), 12))
 		}
 	})
 	for deadline := time.Now().Add(limit); ; {

@@ -84,7 +84,7 @@ func MariaDB(t testing.TB, opts ...MariaDBOption) *MariaDBServer {
 			s.process.end(syscall.SIGKILL) // nobody needs the data again
 		}
 		if t.Failed() {
-			t.Logf("end of the log of mariadbd:\n%s", tail(s.Log(), 40))
+			t.Logf("end of the log of mariadbd:\n%s", tail(s.Log(), 12))
 		}
 	})
 	s.Start()

@@ -78,7 +78,7 @@ func Postgres(t testing.TB, opts ...PostgresOption) *PostgresServer {
 			s.process.end(syscall.SIGQUIT)
 		}
 		if t.Failed() {
-			t.Logf("end of the log of postgres:\n%s", tail(s.Log(), 40))
+			t.Logf("end of the log of postgres:\n%s", tail(s.Log(), 12))
 		}
 	})
 	s.Start()

@@ -73,7 +73,7 @@ func Vault(t testing.TB, opts ...VaultOption) *VaultServer {
 			s.process.end(syscall.SIGKILL)
 		}
 		if t.Failed() {
-			t.Logf("end of the log of vault:\n%s", tail(s.Log(), 40))
+			t.Logf("end of the log of vault:\n%s", tail(s.Log(), 12))
 		}
 	})
 	s.Client = s.newClient()
