@@ -184,7 +184,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 				return
 			}
 			select {
-			case requests <- &Exchange{Request: r, body: body, proxy: p, client: client, server: server, gone: gone}:
+			case requests <- &Exchange{Request: r, Body: body, proxy: p, client: client, server: server, gone: gone}:
 			case <-over:
 				return
 			}
@@ -231,8 +231,8 @@ func (p *Proxy) note(e *Exchange) (fault HTTPFault, round int) {
 type Exchange struct {
 	N       int // 1 for the proxy's first request
 	Request *http.Request
+	Body    []byte // of the request
 
-	body           []byte
 	proxy          *Proxy
 	client, server *net.TCPConn
 	answers        *bufio.Reader
@@ -253,8 +253,8 @@ func (e *Exchange) wait(d time.Duration) bool {
 // forward sends the request to the server and returns its answer as it would be written to the client.
 func (e *Exchange) forward() (answer []byte, last bool, err error) {
 	r := e.Request
-	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(e.body)), int64(len(e.body)), nil
-	if len(e.body) == 0 {
+	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(e.Body)), int64(len(e.Body)), nil
+	if len(e.Body) == 0 {
 		r.Body = http.NoBody
 	}
 	if err := r.Write(e.server); err != nil {
