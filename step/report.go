@@ -13,20 +13,6 @@ import (
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
-func (l Log) orSilent() Log {
-	silent := func(string, ...any) {}
-	if l.Say == nil {
-		l.Say = silent
-	}
-	if l.Warn == nil {
-		l.Warn = silent
-	}
-	if l.Debug == nil {
-		l.Debug = silent
-	}
-	return l
-}
-
 // sayIssued is the first of the run's two lines: how many, to which variables, for how long, how fast.
 func (r *run) sayIssued() {
 	var names []string

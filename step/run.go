@@ -18,11 +18,9 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -32,60 +30,7 @@ import (
 	"github.com/with-creds/with-creds/step/lease"
 	"github.com/with-creds/with-creds/step/mask"
 	"github.com/with-creds/with-creds/step/receipt"
-	"github.com/with-creds/with-creds/step/spec"
 )
-
-// Options are all that a run is made of. Everything it uses of the world comes in here.
-type Options struct {
-	Version   string
-	Specs     []spec.Spec
-	Providers map[string]providers.Provider
-	Lookup    func(name string) (string, bool) // settings for the providers
-
-	Argv                  []string
-	Env                   []string // this process's environment; the command's is made of it
-	Stdin, Stdout, Stderr *os.File
-	Signals               <-chan os.Signal // see child.Signals
-
-	Bind    bind.Options
-	PassEnv []string // secrets of with-creds' own that the command may inherit
-	DropEnv []string // variables it may not, beside those that the providers name
-	Mask    bool
-	MaskNow []string // values the command already has, to be masked as well
-	Hold    *Hold    // instead of a command: others are given the credentials
-	Lent    *Lent    // instead of specs: the credentials are another's
-	// Masking returns the line that makes the CI's log filter mask a value; nil: it has none.
-	Masking func(value string) (string, bool)
-	Temp    string // the variable that names the CI's own temporary directory; empty: it has none
-
-	Leash         time.Duration
-	Grace         time.Duration
-	IssueTimeout  time.Duration // default 60 s
-	ReadyTimeout  time.Duration // for a service that takes a while to know a new credential; 0: none is waited for
-	RevokeTimeout time.Duration
-	WarnOnly      bool           // --revoke-failure=warn
-	KillOnExpiry  bool           // --on-expiry=kill
-	OnRotate      syscall.Signal // 0: none
-	EnvFile       string
-
-	Guard   *guard.Options // nil: no guard
-	Receipt string         // where to write it; empty: nowhere
-	CI      *receipt.CI
-	Log     Log
-}
-
-// Log is where a run's own words go. Nil functions say nothing.
-type Log struct {
-	Say   func(format string, args ...any) // the two lines of a run, and what it waits for
-	Warn  func(format string, args ...any)
-	Debug func(format string, args ...any)
-}
-
-// A Result is how a run ended.
-type Result struct {
-	Code    int
-	Receipt receipt.Receipt
-}
 
 // Run wraps one command. It reads from top to bottom in run.run.
 func Run(o Options) Result {
