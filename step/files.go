@@ -128,13 +128,3 @@ func anyFile(values []bind.Value) bool {
 	}
 	return false
 }
-
-// lookupEnv reads this process's environment as it was given.
-func (r *run) lookupEnv(name string) (string, bool) {
-	for _, nv := range r.Env {
-		if len(nv) > len(name) && nv[:len(name)] == name && nv[len(name)] == '=' {
-			return nv[len(name)+1:], true
-		}
-	}
-	return "", false
-}

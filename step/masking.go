@@ -1,0 +1,118 @@
+package step
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/with-creds/with-creds/step/mask"
+)
+
+// maskSecrets makes every secret known to the masker, and to the CI's own.
+func (r *run) maskSecrets() {
+	r.mask(r.issued...)
+	if r.Mask && r.Lent != nil {
+		r.masker.Add(r.Lent.Secrets...) // what is too short for it was told when the session began
+	}
+	if r.Mask {
+		for _, w := range r.masker.Add(r.MaskNow...) {
+			r.Log.Warn("--mask-env: %s", w)
+		}
+	}
+}
+
+// mask makes the secrets of credentials known: each secret field, and what was composed of one. The fields are given at once, for the
+// masker builds its search anew each time.
+func (r *run) mask(some ...*issued) {
+	if !r.Mask {
+		return
+	}
+	var values, names []string
+	defer func() { r.tellCI(values) }()
+	for _, c := range some {
+		user, _ := c.credential.Field("username")
+		for _, f := range c.credential.Fields {
+			if !f.Secret || f.Value == "" {
+				continue
+			}
+			values, names = append(values, f.Value), append(names, c.spec.Request.Source()+": the field "+f.Name)
+			if user.Value != "" && !user.Secret {
+				r.masker.AddBasic(user.Value, f.Value)
+			}
+		}
+	}
+	for _, w := range r.masker.Add(values...) {
+		r.Log.Warn("%s is not masked: it is shorter than %d bytes and would be found all over the output", names[w.Index], mask.MinLength)
+	}
+	for _, c := range some {
+		for _, v := range c.values {
+			if v.Secret && !r.covers(v.Value) {
+				r.masker.Add(v.Value)
+			}
+		}
+	}
+}
+
+// covers reports whether the secret in a composed value is masked where the value is printed. A URL's password is, and the rest of it stays
+// readable; a value whose encoding hides the secret beyond recognition becomes a secret itself.
+func (r *run) covers(value string) bool {
+	s := r.masker.Stream(io.Discard)
+	io.WriteString(s, value)
+	s.Close()
+	return s.Masked() > 0
+}
+
+// tellCI makes the CI's own log filter mask values, each line of them by itself. It is told on stderr (GitHub's runner reads both streams of a step): stdout
+// is the command's alone, and goes through a pipe to a program or into an artefact as often as to the runner. Never into a file or onto a terminal: there the lines
+// that name the secrets would stay.
+func (r *run) tellCI(values []string) {
+	if r.Masking == nil || r.Stderr == nil {
+		return
+	}
+	if info, err := r.Stderr.Stat(); err != nil || info.Mode().IsRegular() || info.Mode()&os.ModeCharDevice != 0 {
+		return
+	}
+	var text strings.Builder
+	for _, value := range values {
+		for line := range strings.SplitSeq(value, "\n") {
+			if line = strings.TrimRight(line, "\r"); len(line) < mask.MinLength {
+				continue
+			}
+			if command, ok := r.Masking(line); ok {
+				text.WriteString(command + "\n")
+			}
+		}
+	}
+	if text.Len() == 0 {
+		return
+	}
+	begin := ""
+	if r.child != nil {
+		begin = "\n" // the command may be in the middle of a line, where the runner would not see what is told but print it
+	}
+	fmt.Fprint(r.Stderr, begin+text.String())
+}
+
+// masking is the filter the command's streams go through; nil when there is nothing to mask, so that they are passed as they are.
+func (r *run) masking() func(io.Writer) io.WriteCloser {
+	if !r.Mask || r.masker.Empty() {
+		return nil
+	}
+	return func(dst io.Writer) io.WriteCloser {
+		s := r.masker.Stream(dst)
+		return counting{s, r}
+	}
+}
+
+// counting adds a stream's count to the run's when the stream ends.
+type counting struct {
+	*mask.Stream
+	run *run
+}
+
+func (c counting) Close() error {
+	err := c.Stream.Close()
+	c.run.masked.Add(int64(c.Stream.Masked()))
+	return err
+}
