@@ -51,7 +51,7 @@ func (r *run) hold() {
 	case <-r.signals.ctx.Done():
 		r.Log.Debug("giving back: %s", r.signals.caught())
 	}
-	r.used(keeper, began)
+	r.endUse(keeper, began)
 }
 
 func (r *run) valuesNow() []bind.Value {

@@ -27,9 +27,12 @@ type issued struct {
 	ttl          time.Duration // as issued
 	renewals     int
 	replacements int
-	next         *issued // what is to take its place, and could not yet be put there
+	// successor was issued to take its place, and could not be put there yet. The book has its lease, and so it is revoked whatever happens; here is its secret, for
+	// another attempt.
+	successor *issued
 }
 
+// errStopped is why nothing more is issued when a signal has come, or the command has ended.
 var errStopped = errors.New("stopped")
 
 // issue asks for every credential at once. All requests are waited for, also when one has failed or a signal has come.
@@ -37,9 +40,8 @@ func (r *run) issue() error {
 	began := time.Now()
 	defer func() { r.timings.Issue = time.Since(began).Milliseconds() }()
 	defer r.slow("issuing credentials").done()
-	ctx, cancel := context.WithTimeout(context.Background(), r.issueTimeout())
+	ctx, cancel := r.outlasting(r.signals.ctx, r.Grace)
 	defer cancel()
-	defer context.AfterFunc(r.signals.ctx, func() { time.AfterFunc(r.Grace, cancel) })()
 
 	all := make([]*issued, len(r.Specs))
 	var wait errgroup.Group
@@ -115,6 +117,17 @@ func (r *run) giveBack(session *lease.Session, l providers.Lease) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	lease.Revoker{Book: r.book}.One(ctx, session, l)
+}
+
+// outlasting is a context for requests whose answers must be known, for they may create something: it ends with issueTimeout, or when grace is over after the end of
+// another.
+func (r *run) outlasting(other context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(other), r.issueTimeout())
+	forget := context.AfterFunc(other, func() { time.AfterFunc(grace, cancel) })
+	return ctx, func() {
+		forget()
+		cancel()
+	}
 }
 
 func (r *run) issueTimeout() time.Duration {

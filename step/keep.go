@@ -34,7 +34,7 @@ func (r *run) keep() *lease.Keeper {
 	return k
 }
 
-// renewed counts.
+// renewed takes the new end of a lease into account.
 func (r *run) renewed(l providers.Lease) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
@@ -43,8 +43,8 @@ func (r *run) renewed(l providers.Lease) {
 			c.renewals++
 			c.credential.Lease = l
 		}
-		if c.next != nil && c.next.credential.Lease.Key() == l.Key() {
-			c.next.credential.Lease = l
+		if c.successor != nil && c.successor.credential.Lease.Key() == l.Key() {
+			c.successor.credential.Lease = l
 		}
 	}
 	r.Log.Debug("renewed %s until %s", l.ID, l.Expires.Format(time.TimeOnly))
@@ -137,6 +137,9 @@ func changedOver(l providers.Lease, replaced time.Time, fixed bool) time.Time {
 	return replaced.Add(min(left/2, overlap))
 }
 
+// overlap is how long the old credential lives beside the new at most, for the command to change over.
+const overlap = 10 * time.Second
+
 // killAt ends the command when what its variables hold has ended.
 func (r *run) killAt(ctx context.Context, end time.Time, names []string) {
 	if lease.SleepUntil(ctx, end, time.Now) {
@@ -187,7 +190,7 @@ func (r *run) current(l providers.Lease) bool {
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	for _, c := range r.issued {
-		if c.next != nil && c.next.credential.Lease.Key() == l.Key() {
+		if c.successor != nil && c.successor.credential.Lease.Key() == l.Key() {
 			return true
 		}
 	}

@@ -21,9 +21,8 @@ func (r *run) open() error {
 	began := time.Now()
 	defer func() { r.timings.Login = time.Since(began).Milliseconds() }()
 	defer r.slow("logging in").done()
-	ctx, cancel := context.WithTimeout(context.Background(), r.issueTimeout())
+	ctx, cancel := r.outlasting(r.signals.ctx, min(r.Grace, loginPatience))
 	defer cancel()
-	defer context.AfterFunc(r.signals.ctx, func() { time.AfterFunc(min(r.Grace, loginPatience), cancel) })()
 	var all errgroup.Group
 	names := map[string]bool{}
 	for _, s := range r.Specs {

@@ -57,9 +57,6 @@ func (r *run) tellRotated() {
 	}
 }
 
-// overlap is how long the old credential lives beside the new at most, for the command to change over.
-const overlap = 10 * time.Second
-
 // replaceOnce logs in again if need be, and replaces each credential that has a file and still ends with the old lease: another attempt may have replaced some of
 // them, and a login that ends takes along leases whose own end was told too. When the command ends meanwhile the answers are still waited for, within the grace:
 // what they create must be known.
@@ -69,9 +66,8 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, old provider
 	if r.over {
 		return errStopped
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), r.issueTimeout())
+	ctx, cancel := r.outlasting(running, r.Grace)
 	defer cancel()
-	defer context.AfterFunc(running, func() { time.AfterFunc(r.Grace, cancel) })()
 	affected, relogin := r.affected(old)
 	var errs []error
 	for _, c := range affected {
@@ -79,13 +75,13 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, old provider
 			continue
 		}
 		name := c.spec.Request.Provider
-		if relogin && (r.session(name) == c.session || over(r.session(name).Own())) {
+		if relogin && (r.session(name) == c.session || expired(r.session(name).Own())) {
 			if err := r.login(ctx, name); err != nil {
 				return err
 			}
 			k.Session(r.session(name))
 		}
-		fresh, err := r.next(ctx, k, c, r.session(name))
+		fresh, err := r.successor(ctx, k, c, r.session(name))
 		if err == nil {
 			err = r.rebind(c, fresh)
 		}
@@ -94,13 +90,13 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, old provider
 	return errors.Join(errs...)
 }
 
-// next is what is to take the place of a credential. Where that failed before, as it does while a disk is full, it is what was issued then: what is asked for again and again
+// successor is what is to take the place of a credential. Where that failed before, as it does while a disk is full, it is what was issued then: what is asked for again and again
 // would pile up at the server.
-func (r *run) next(ctx context.Context, k *lease.Keeper, c *issued, session *lease.Session) (*issued, error) {
+func (r *run) successor(ctx context.Context, k *lease.Keeper, c *issued, session *lease.Session) (*issued, error) {
 	r.lock.Lock()
-	fresh := c.next
+	fresh := c.successor
 	r.lock.Unlock()
-	if fresh != nil && fresh.session == session && !over(&fresh.credential.Lease) {
+	if fresh != nil && fresh.session == session && !expired(&fresh.credential.Lease) {
 		return fresh, nil
 	}
 	fresh, err := r.ask(ctx, c.spec, session)
@@ -108,14 +104,14 @@ func (r *run) next(ctx context.Context, k *lease.Keeper, c *issued, session *lea
 		return nil, err
 	}
 	r.lock.Lock()
-	c.next = fresh
+	c.successor = fresh
 	r.lock.Unlock()
 	k.Lease(fresh.session, fresh.credential.Lease)
 	return fresh, nil
 }
 
-// over reports whether a lease has ended, or the login that is its; nil is none.
-func over(l *providers.Lease) bool {
+// expired reports whether a lease has ended; nil, as of a session that has no login of its own, has no end.
+func expired(l *providers.Lease) bool {
 	return l != nil && !l.Expires.IsZero() && l.TTL(time.Now()) == 0
 }
 
@@ -147,7 +143,7 @@ func (r *run) rebind(c, fresh *issued) error {
 		return fmt.Errorf("rewriting the env file: %w", err)
 	}
 	c.replacements++
-	c.next = nil
+	c.successor = nil
 	r.Log.Say("replaced %s: %s", c.spec.Request.Source(), fresh.credential.Lease.ID)
 	return nil
 }

@@ -182,7 +182,7 @@ func (r *run) supervise() {
 	began := time.Now()
 	keeper := r.keep()
 	r.ended = r.child.Wait(r.signals.release())
-	r.used(keeper, began)
+	r.endUse(keeper, began)
 	r.code = r.ended.Code
 	if r.ended.Output != nil {
 		r.Log.Warn("the command's output could not be written: %v", r.ended.Output)
@@ -196,8 +196,8 @@ func (r *run) supervise() {
 	}
 }
 
-// used ends the keeping of credentials that nobody uses any more.
-func (r *run) used(keeper *lease.Keeper, since time.Time) {
+// endUse ends the keeping of credentials that nobody uses any more, and their replacement.
+func (r *run) endUse(keeper *lease.Keeper, since time.Time) {
 	keeper.Stop()
 	r.timings.Command = time.Since(since).Milliseconds()
 	r.replacing.Lock() // one that is under way is waited for: what it creates must be known

@@ -39,7 +39,7 @@ func (r *run) followEnd(ctx context.Context, c *issued) {
 		} else if !rotates {
 			at = time.Now().Add(left / 2)
 		}
-		if !lease.SleepUntil(ctx, at, time.Now) || !r.renewUntilChanged(ctx, c) {
+		if !lease.SleepUntil(ctx, at, time.Now) || !r.reissueUntilChanged(ctx, c) {
 			return
 		}
 		r.tellRotated()
@@ -50,11 +50,11 @@ func (r *run) followEnd(ctx context.Context, c *issued) {
 	}
 }
 
-// renewUntilChanged asks again until the answer is another; false: the run is over. A server may be some seconds late.
-func (r *run) renewUntilChanged(ctx context.Context, c *issued) bool {
+// reissueUntilChanged asks again until the answer is another; false: the run is over. A server may be some seconds late.
+func (r *run) reissueUntilChanged(ctx context.Context, c *issued) bool {
 	said := false
 	for wait := range lease.Backoff {
-		changed, err := r.renewOnce(ctx, c)
+		changed, err := r.reissueOnce(ctx, c)
 		if changed {
 			return true
 		}
@@ -69,16 +69,15 @@ func (r *run) renewUntilChanged(ctx context.Context, c *issued) bool {
 	return false
 }
 
-// renewOnce asks once, and puts a changed answer in the place of the old.
-func (r *run) renewOnce(running context.Context, c *issued) (changed bool, err error) {
+// reissueOnce asks once, and puts a changed answer in the place of the old.
+func (r *run) reissueOnce(running context.Context, c *issued) (changed bool, err error) {
 	r.replacing.Lock()
 	defer r.replacing.Unlock()
 	if r.over {
 		return false, errStopped
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), r.issueTimeout())
+	ctx, cancel := r.outlasting(running, r.Grace)
 	defer cancel()
-	defer context.AfterFunc(running, func() { time.AfterFunc(r.Grace, cancel) })()
 	fresh, err := r.ask(ctx, c.spec, r.session(c.spec.Request.Provider))
 	if err != nil {
 		return false, err
