@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Artifact refuses a file for secrets that the CI may keep or publish. On GitLab that is whatever is under the project's directory: artifacts can be
+// RefuseArtifact refuses a file for secrets that the CI may keep or publish. On GitLab that is whatever is under the project's directory: artifacts can be
 // taken from nowhere else, a dotenv report (artifacts:reports:dotenv) among them, which every later job and whoever may download artifacts can read
 // (https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv). An empty path is no file.
-func Artifact(path string, getenv func(string) string) error {
+func RefuseArtifact(path string, getenv func(string) string) error {
 	project := getenv("CI_PROJECT_DIR")
 	if path == "" || getenv("GITLAB_CI") == "" || project == "" {
 		return nil

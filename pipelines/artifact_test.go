@@ -40,7 +40,7 @@ func TestAFileInGitLabsProjectIsKnownHoweverItIsNamed(t *testing.T) {
 		{"build.env", map[string]string{"CI_PROJECT_DIR": project}, false},
 		{"build.env", map[string]string{"GITLAB_CI": "true"}, false},
 	} {
-		err := pipelines.Artifact(row.path, func(name string) string { return row.env[name] })
+		err := pipelines.RefuseArtifact(row.path, func(name string) string { return row.env[name] })
 		if (err != nil) != row.refused {
 			t.Errorf("%q with %v: %v", row.path, row.env, err)
 		}

@@ -33,11 +33,11 @@ type Reach string
 
 // The reaches there are.
 const (
-	Step      Reach = "the process that the CI has started, and no other"
-	Group     Reach = "the process group of what the CI has started"
-	Cookie    Reach = "every process with the cookie in its environment"
-	Tree      Reach = "every process with the cookie, and all that descend from one"
-	Container Reach = "every process of the container"
+	Step       Reach = "the process that the CI has started, and no other"
+	Group      Reach = "the process group of what the CI has started"
+	WithCookie Reach = "every process with the cookie in its environment"
+	Tree       Reach = "every process with the cookie, and all that descend from one"
+	Container  Reach = "every process of the container"
 )
 
 // A limit is a variable that holds a number of units; without a name there is none.
@@ -57,7 +57,7 @@ type masking struct {
 // signals, which is the step's shell unless that has exec'ed. When the step has ended, five seconds after it at most, the job's end follows, and
 // with it the end of what still has the cookie (actions/runner, ProcessInvoker.cs and JobExtension.cs).
 var runnersCancel = []Signal{
-	{0, syscall.SIGINT, Step}, {7500 * time.Millisecond, syscall.SIGTERM, Step}, {10 * time.Second, syscall.SIGKILL, Step}, {15 * time.Second, syscall.SIGKILL, Cookie},
+	{0, syscall.SIGINT, Step}, {7500 * time.Millisecond, syscall.SIGTERM, Step}, {10 * time.Second, syscall.SIGKILL, Step}, {15 * time.Second, syscall.SIGKILL, WithCookie},
 }
 
 // podsCancel is how a pod ends, unless terminationGracePeriodSeconds says otherwise: its first process is asked to, half a minute later all are killed

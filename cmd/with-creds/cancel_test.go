@@ -84,7 +84,7 @@ func (c *cancelled) receivers(to pipelines.Reach) []int {
 		for _, p := range c.processes() {
 			pids = append(pids, p.pid)
 		}
-	case pipelines.Cookie:
+	case pipelines.WithCookie:
 		for _, p := range c.processes() {
 			if marked(p.pid) {
 				pids = append(pids, p.pid)

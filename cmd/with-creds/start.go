@@ -235,7 +235,7 @@ func (w *world) destination(s starting) (destination, error) {
 			path, _ = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", w.stdout.Fd())) // where there is no /proc there is no GitLab runner's shell either
 		}
 	}
-	if err := pipelines.Artifact(path, func(name string) string { return env[name] }); err != nil {
+	if err := pipelines.RefuseArtifact(path, func(name string) string { return env[name] }); err != nil {
 		return destination{}, err
 	}
 	if s.output == "" {
