@@ -1,4 +1,17 @@
-// Package pipelines knows the CI systems: how each is recognised and what it calls a job.
+// Package pipelines knows the CI systems: how each is recognised, what it calls a job, and what it does to one.
+//
+// Systems is the table: a row a system, with the page that it is from. Detect finds the row of the environment at hand, and makes a Job of it, by which is known
+//
+//   - whose credentials these are: the job's name, its id that no other job has, and its address, for the receipt and for who audits the servers;
+//   - how a cancelled job ends: which signals the CI sends, when, and to whom. Grace is how long a command may take to heed them, so that everything is
+//     revoked before the CI kills;
+//   - how the CI's own log filter is told of a secret, where it has one (Masking);
+//   - how long the job may take (Limit), and the process whose end is the job's (Workers, Agents): then a session that nobody has stopped gives back;
+//   - where private files may be when there is no RAM for them (Temp), and, apart from any job, where no secret may be written because the CI could publish
+//     it (RefuseArtifact).
+//
+// What is to be written into a CI's own configuration is in the folders beside: GitHub's action, Jenkins' shared library, templates and manifests. README.md has
+// the table for people; a test writes it.
 //
 // Only cmd knows this package; a run is told what it needs as values.
 package pipelines
@@ -13,7 +26,7 @@ import (
 
 // Detect finds the CI this environment is of; nil outside CI.
 func Detect(getenv func(string) string) *Job {
-	for _, ci := range table {
+	for _, ci := range Systems() {
 		if v := getenv(ci.Mark); v == "" || v == "false" || v == "0" {
 			continue
 		}

@@ -22,7 +22,7 @@ func tables() string {
 		return "`" + text + "`"
 	}
 	b.WriteString("| | recognised by | the job's name | its id | its address | told to mask by | files, where there is no RAM | `start` ends after |\n|---|---|---|---|---|---|---|---|\n")
-	for _, ci := range table {
+	for _, ci := range Systems() {
 		mask, files := "", code(ci.temp)
 		if ci.mask != nil {
 			mask = code(strings.Replace(ci.mask.line, "%s", "VALUE", 1))
@@ -30,7 +30,7 @@ func tables() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", ci.System, code(ci.Mark), code(strings.Join(ci.name, "/")), code(strings.Join(ci.id, "/")), code(ci.url), mask, files, code(ci.limit.name))
 	}
 	b.WriteString("\n| | how a cancelled job ends | `--grace` by default |\n|---|---|---|\n")
-	for _, ci := range table {
+	for _, ci := range Systems() {
 		var steps []string
 		for i, s := range ci.Cancel {
 			step := map[syscall.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM", syscall.SIGKILL: "SIGKILL"}[s.Send]
