@@ -4,17 +4,12 @@ package harness
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,18 +22,10 @@ import (
 //
 // Its methods end the test on failure, and are for one goroutine at a time except Exec, QueryRow, Connect, Roles, Log and URL.
 type PostgresServer struct {
-	Host     string // "127.0.0.1"
-	Port     int
-	Socket   string // directory of the Unix socket
-	User     string // the superuser
-	Password string // the superuser's, made at run time; the same for all servers of a test binary
-	Data     string // data directory, owned by the account the server runs as
+	sqlServer
+	Data string // data directory, owned by the account the server runs as
 
-	t        testing.TB
-	bin      string
-	owner    *account // nil: the test's own account
-	settings []string
-	process  *postgresProcess // nil while stopped
+	bin string
 }
 
 // A PostgresOption changes how the server is started.
@@ -49,40 +36,36 @@ func PostgresSetting(name, value string) PostgresOption {
 	return func(s *PostgresServer) { s.settings = append(s.settings, name+"="+value) }
 }
 
+var postgresTemplate template
+
 // Postgres starts a cluster of Debian's postgresql package, stops it when the test ends, and at the latest when the test's process
 // dies. As root it runs under the account postgres, for the server refuses to run as root.
 func Postgres(t testing.TB, opts ...PostgresOption) *PostgresServer {
 	t.Helper()
-	s := &PostgresServer{Host: "127.0.0.1", User: "postgres", t: t, bin: postgresBin(t)}
-	if os.Geteuid() == 0 {
-		s.owner = accountOf(t, "postgres")
-	}
-	// Not t.TempDir(): its parent is closed to other accounts, and a socket's path must stay under 108 bytes.
-	dir, err := os.MkdirTemp(postgresRoot(), "wc-pg-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s.Socket, s.Data = dir, filepath.Join(dir, "data")
-	s.own(dir)
-
-	if err := s.unpack(postgresTemplate(t, s)); err != nil {
-		t.Fatal(err)
-	}
+	d := newDaemon(t, "postgres")
+	d.abort = syscall.SIGQUIT // killed, it would leave its shared memory behind
+	s := &PostgresServer{Data: d.path("data"), bin: postgresBin(t), sqlServer: sqlServer{
+		Host: "127.0.0.1", Socket: d.dir, User: "postgres", daemon: d, scheme: "postgres", query: "sslmode=disable", shutdown: syscall.SIGINT, // the fast way
+	}}
+	d.runAs("postgres")
+	s.Password = postgresTemplate.unpack(d, s.initdb)
 	for _, opt := range opts {
 		opt(s)
 	}
 	s.Port = FreePort(t)
-	t.Cleanup(func() {
-		if s.process != nil {
-			s.process.end(syscall.SIGQUIT)
-		}
-		if t.Failed() {
-			t.Logf("end of the log of postgres:\n%s", tail(s.Log(), 12))
-		}
-	})
 	s.Start()
 	return s
+}
+
+func (s *PostgresServer) initdb(data, password string) error {
+	pwfile := s.write("pw", password)
+	defer os.Remove(pwfile)
+	out, err := s.command(nil, filepath.Join(s.bin, "initdb"), "-D", data, "-U", s.User, "--pwfile="+pwfile, "--auth=scram-sha-256", "--encoding=UTF8",
+		"--locale=C", "--wal-segsize=1", "--no-sync", "--no-instructions").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // postgresBin finds the newest server installed, first where Debian keeps them.
@@ -107,164 +90,25 @@ func postgresVersion(bin string) int {
 	return n
 }
 
-// An account is whom the server runs as when the tests run as root.
-type account struct{ uid, gid uint32 }
-
-func accountOf(t testing.TB, name string) *account {
-	t.Helper()
-	u, err := user.Lookup(name)
-	if err != nil {
-		Missing(t, "the account %s (it comes with Debian's postgresql): %v", name, err)
-	}
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	return &account{uint32(uid), uint32(gid)}
-}
-
-func (s *PostgresServer) own(path string) {
-	if s.owner == nil {
-		return
-	}
-	if err := os.Chown(path, int(s.owner.uid), int(s.owner.gid)); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// command is a program of the server's with an environment of its own: nothing of PG* reaches it.
-func (s *PostgresServer) command(name string, args ...string) *exec.Cmd {
-	c := exec.Command(filepath.Join(s.bin, name), args...)
-	c.Dir = s.Socket
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
-	c.SysProcAttr = postgresProcAttr(s.owner)
-	return c
-}
-
-// A postgresProcess is a running postmaster.
-type postgresProcess struct {
-	pid   int
-	ended chan struct{}
-}
-
-// start runs the command from a thread that lives as long as it does, because a parent-death signal is sent when the
-// starting thread ends, not the process (golang.org/issue/27505).
-func startPostgres(c *exec.Cmd) (*postgresProcess, error) {
-	p := &postgresProcess{ended: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := c.Start()
-		if err == nil {
-			p.pid = c.Process.Pid
-		}
-		started <- err
-		if err == nil {
-			_ = c.Wait()
-			close(p.ended)
-		}
-	}()
-	return p, <-started
-}
-
-// end sends the signal (SIGINT: fast, SIGQUIT: at once, as a crash) and waits.
-func (p *postgresProcess) end(sig syscall.Signal) {
-	p.pause(false)
-	_ = syscall.Kill(p.pid, sig)
-	select {
-	case <-p.ended:
-	case <-time.After(10 * time.Second):
-		_ = syscall.Kill(p.pid, syscall.SIGKILL)
-		<-p.ended
-	}
-}
-
-// pause stops or continues the postmaster and every process it started.
-func (p *postgresProcess) pause(on bool) {
-	sig := syscall.SIGCONT
-	if on {
-		sig = syscall.SIGSTOP
-	}
-	_ = syscall.Kill(p.pid, sig) // first, so that it starts no more
-	for _, child := range childrenOf(p.pid) {
-		_ = syscall.Kill(child, sig)
-	}
-}
-
 // Start starts a stopped server on the port it had and waits until it answers.
 func (s *PostgresServer) Start() {
 	s.t.Helper()
-	logFile, err := os.OpenFile(filepath.Join(s.Socket, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer logFile.Close()
-	args := []string{"-D", s.Data, "-h", s.Host, "-p", strconv.Itoa(s.Port), "-k", s.Socket}
+	argv := []string{filepath.Join(s.bin, "postgres"), "-D", s.Data, "-h", s.Host, "-p", strconv.Itoa(s.Port), "-k", s.Socket}
 	for _, setting := range append([]string{
 		"fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=200",
 		"dynamic_shared_memory_type=mmap", // in the data directory, which is removed even after a kill
 		"log_statement=all", "log_connections=on", "log_line_prefix=%m [%p] %u@%d %a: ", "log_timezone=UTC",
 		"password_encryption=scram-sha-256", "logging_collector=off",
 	}, s.settings...) {
-		args = append(args, "-c", setting)
+		argv = append(argv, "-c", setting)
 	}
-	c := s.command("postgres", args...)
-	c.Stdout, c.Stderr = logFile, logFile
-	if s.process, err = startPostgres(c); err != nil {
-		s.process = nil
-		s.t.Fatalf("starting postgres: %v", err)
-	}
-	deadline := time.Now().Add(20 * time.Second)
-	for {
+	s.start(60*time.Second, func() error {
 		conn, err := s.connect(s.User, s.Password, "postgres")
 		if err == nil {
 			conn.Close(context.Background())
-			return
 		}
-		select {
-		case <-s.process.ended:
-			s.t.Fatalf("postgres did not start:\n%s", tail(s.Log(), 20))
-		case <-time.After(20 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("postgres does not answer: %v\n%s", err, tail(s.Log(), 20))
-		}
-	}
-}
-
-// Stop ends the server the fast way: sessions are cut, data is kept.
-func (s *PostgresServer) Stop() { s.stop(syscall.SIGINT) }
-
-// Crash ends the server at once; Start recovers what was committed (unless synchronous_commit is off).
-func (s *PostgresServer) Crash() { s.stop(syscall.SIGQUIT) }
-
-func (s *PostgresServer) stop(sig syscall.Signal) {
-	if s.process != nil {
-		s.process.end(sig)
-		s.process = nil
-	}
-}
-
-// Pause freezes the server and all its sessions: connections are accepted by the kernel and nothing answers.
-func (s *PostgresServer) Pause() { s.process.pause(true) }
-
-// Continue ends Pause.
-func (s *PostgresServer) Continue() { s.process.pause(false) }
-
-// URL is a connection string over TCP without TLS.
-func (s *PostgresServer) URL(user, password, database string) string {
-	u := url.URL{
-		Scheme: "postgres", User: url.UserPassword(user, password), Path: "/" + database, RawQuery: "sslmode=disable",
-		Host: s.Host + ":" + strconv.Itoa(s.Port),
-	}
-	return u.String()
-}
-
-// AdminURL is the superuser's connection string to the database.
-func (s *PostgresServer) AdminURL(database string) string {
-	return s.URL(s.User, s.Password, database)
+		return err
+	}, nil, argv...)
 }
 
 func (s *PostgresServer) connect(user, password, database string) (*pgx.Conn, error) {
@@ -291,13 +135,20 @@ func (s *PostgresServer) Connect(user, password, database string) (*pgx.Conn, er
 	return conn, err
 }
 
-// Exec runs statements, several if need be, as the superuser.
-func (s *PostgresServer) Exec(database, sql string) {
+// admin opens a session of the superuser's.
+func (s *PostgresServer) admin(database string) *pgx.Conn {
 	s.t.Helper()
 	conn, err := s.connect(s.User, s.Password, database)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return conn
+}
+
+// Exec runs statements, several if need be, as the superuser.
+func (s *PostgresServer) Exec(database, sql string) {
+	s.t.Helper()
+	conn := s.admin(database)
 	defer conn.Close(context.Background())
 	if _, err := conn.PgConn().Exec(context.Background(), sql).ReadAll(); err != nil {
 		s.t.Fatalf("%s: %v", sql, err)
@@ -307,10 +158,7 @@ func (s *PostgresServer) Exec(database, sql string) {
 // QueryRow runs a query as the superuser and scans its first row into dest, a pointer.
 func (s *PostgresServer) QueryRow(database string, dest any, sql string, args ...any) {
 	s.t.Helper()
-	conn, err := s.connect(s.User, s.Password, database)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := s.admin(database)
 	defer conn.Close(context.Background())
 	if err := conn.QueryRow(context.Background(), sql, args...).Scan(dest); err != nil {
 		s.t.Fatalf("%s: %v", sql, err)
@@ -327,26 +175,10 @@ func (s *PostgresServer) Roles(prefix string) []string {
 }
 
 // Log is what the server has written so far, every statement included.
-func (s *PostgresServer) Log() string {
-	b, err := os.ReadFile(filepath.Join(s.Socket, "log"))
-	if err != nil {
-		return fmt.Sprintf("(no log: %v)", err)
-	}
-	return string(b)
-}
+func (s *PostgresServer) Log() string { return s.log() }
 
 // WriteData puts a file into the data directory that only the server's account can read (a TLS key, say) and returns its path.
 func (s *PostgresServer) WriteData(name string, content []byte) string {
 	s.t.Helper()
-	path := filepath.Join(s.Data, name)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	s.own(path)
-	return path
-}
-
-func tail(text string, lines int) string {
-	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	return s.write(filepath.Join("data", name), string(content))
 }

@@ -42,7 +42,7 @@ type VaultServer struct {
 	storage   string
 	plugins   string // directory of plugins; empty: none
 	unsealKey string
-	process   *postgresProcess // nil while stopped
+	process   *process // nil while stopped
 }
 
 // A VaultOption changes how the server is started.
@@ -141,9 +141,9 @@ func (s *VaultServer) run() {
 	c := exec.Command(s.bin, "server", "-config="+filepath.Join(s.dir, "vault.hcl"))
 	c.Dir = s.dir
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TZ=UTC"}
-	c.SysProcAttr = postgresProcAttr(nil)
+	c.SysProcAttr = procAttr(nil)
 	c.Stdout, c.Stderr = logFile, logFile
-	process, err := startPostgres(c)
+	process, err := startProcess(c)
 	if err != nil {
 		s.t.Fatalf("starting vault: %v", err)
 	}

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// postgresRoot is where servers keep their data: the system's temporary directory.
-func postgresRoot() string { return "" }
+// serverRoot is where servers keep their data: the system's temporary directory.
+func serverRoot() string { return "" }
 
-// postgresProcAttr makes the server run as its account. There is no parent-death signal here: t.Cleanup alone ends it.
-func postgresProcAttr(as *account) *syscall.SysProcAttr {
+// procAttr makes the server run as its account. There is no parent-death signal here: t.Cleanup alone ends it.
+func procAttr(as *account) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if as != nil {
 		attr.Credential = &syscall.Credential{Uid: as.uid, Gid: as.gid}

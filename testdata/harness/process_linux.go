@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// postgresRoot is where servers keep their data: in memory where there is plenty, because a cluster is a thousand small files (measured
+// serverRoot is where servers keep their data: in memory where there is plenty, because a cluster is a thousand small files (measured
 // on a busy disk: 0.5 s to start against 0.07 s). "" is the system's temporary directory.
-func postgresRoot() string {
+func serverRoot() string {
 	const shm, plenty = "/dev/shm", 1 << 30
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(shm, &fs); err != nil || fs.Bavail*uint64(fs.Bsize) < plenty {
@@ -18,9 +18,9 @@ func postgresRoot() string {
 	return shm
 }
 
-// postgresProcAttr makes the server run as its account, in a process group of its own (a Ctrl-C at the tests is theirs to handle), and
+// procAttr makes the server run as its account, in a process group of its own (a Ctrl-C at the tests is theirs to handle), and
 // end with the process that started it.
-func postgresProcAttr(as *account) *syscall.SysProcAttr {
+func procAttr(as *account) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	if as != nil {
 		attr.Credential = &syscall.Credential{Uid: as.uid, Gid: as.gid}
