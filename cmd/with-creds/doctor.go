@@ -45,7 +45,7 @@ type diagnosis struct {
 
 func (w *world) doctor(o *operator, c *cli.Context) error {
 	settings, specs := o.examineSettings()
-	d := diagnosis{OK: true, Sections: []section{{"settings", settings}, {"machine", w.examineMachine()}}}
+	d := diagnosis{OK: true, Sections: []section{{"settings", settings}, {"machine", w.examineMachine(o.ci)}}}
 	for _, name := range examined(specs, c.Args().Slice()) {
 		about, found := o.examineProvider(name, specs)
 		d.Sections = append(d.Sections, section{about, found})
@@ -114,7 +114,11 @@ func (o *operator) examineSettings() (found []providers.Finding, specs []spec.Sp
 		add(providers.Warn, "P3", "leave --mask at its default", "secrets in the command's output are not masked")
 	}
 	if o.ci != nil {
-		add(providers.OK, "", "", "this is a job of %s%s", o.ci.System, map[bool]string{true: ": " + o.ci.Name}[o.ci.Name != ""])
+		job := o.ci.System
+		if o.ci.Name != "" {
+			job += ": " + o.ci.Name
+		}
+		add(providers.OK, "", "", "this is a job of %s", job)
 	}
 	if longest := o.ci.Grace(o.Grace); o.Grace > longest {
 		add(providers.Warn, "P2", "leave --grace at its default, "+longest.String()+" here, unless the CI was told to wait longer",
@@ -165,5 +169,3 @@ func (d diagnosis) print(to io.Writer) {
 		}
 	}
 }
-
-func oneLine(text string) string { return harmless(strings.ReplaceAll(text, "\n", "; ")) }

@@ -17,10 +17,9 @@ import (
 
 // examineMachine looks at what this machine gives: the guard, the journal, a place for private files. What it makes to see that it can be made, it
 // removes.
-func (w *world) examineMachine() []providers.Finding {
+func (w *world) examineMachine(ci *pipelines.Job) []providers.Finding {
 	env := environment(w.env)
 	found := append([]providers.Finding{examineGuard()}, examineJournal(journalDir(env))...)
-	ci := pipelines.Detect(func(name string) string { return env[name] })
 	found = append(found, examineFiles(env, ci.Temp()))
 	if swap, err := os.ReadFile("/proc/swaps"); err == nil && strings.Count(strings.TrimSpace(string(swap)), "\n") > 0 {
 		found = append(found, providers.Finding{

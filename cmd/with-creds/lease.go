@@ -79,7 +79,7 @@ func (w *world) listLeases(o *operator, c *cli.Context) error {
 		}
 		found = append(found, some...)
 	}
-	return w.showLeases(o, c, found)
+	return w.showLeases(c, found)
 }
 
 func (w *world) lookupLeases(o *operator, c *cli.Context) error {
@@ -93,7 +93,7 @@ func (w *world) lookupLeases(o *operator, c *cli.Context) error {
 			there = append(there, l.lease)
 		}
 	}
-	if err := w.showLeases(o, c, there); err != nil {
+	if err := w.showLeases(c, there); err != nil {
 		return err
 	}
 	return missing(found)
@@ -174,7 +174,7 @@ func (w *world) renewLeases(o *operator, c *cli.Context) error {
 		}
 		renewed = append(renewed, got)
 	}
-	if err := w.showLeases(o, c, renewed); err != nil {
+	if err := w.showLeases(c, renewed); err != nil {
 		return err
 	}
 	return errors.Join(append(failed, missing(found))...)

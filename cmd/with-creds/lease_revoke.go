@@ -294,10 +294,3 @@ func enumerate(tally map[string]int) string {
 	}
 	return strings.Join(parts, ", ")
 }
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}

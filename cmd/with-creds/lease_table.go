@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -40,7 +39,7 @@ func shown(l providers.Lease, run string, now time.Time) shownLease {
 }
 
 // showLeases prints leases on stdout.
-func (w *world) showLeases(_ *operator, c *cli.Context, leases []providers.Lease) error {
+func (w *world) showLeases(c *cli.Context, leases []providers.Lease) error {
 	now, runs := time.Now(), w.runs()
 	all := make([]shownLease, len(leases))
 	for i, l := range leases {
@@ -50,12 +49,6 @@ func (w *world) showLeases(_ *operator, c *cli.Context, leases []providers.Lease
 		return printJSON(w.stdout, all)
 	}
 	return printLeases(w.stdout, all, now)
-}
-
-func printJSON(to io.Writer, v any) error {
-	out := json.NewEncoder(to)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
 }
 
 // printLeases is the table for a person. Who holds a lease is a column only where somebody is known.
@@ -110,11 +103,4 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
-	"unicode"
 
 	"github.com/with-creds/with-creds/step"
 	"github.com/with-creds/with-creds/step/child"
@@ -17,8 +15,7 @@ import (
 func newLog(stderr io.Writer, s settings) step.Log {
 	line := func(level slog.Level) func(string, ...any) {
 		return func(format string, args ...any) {
-			text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
-			fmt.Fprintf(stderr, "with-creds: %s%s", harmless(text), lineEnd(stderr))
+			fmt.Fprintf(stderr, "with-creds: %s%s", oneLine(fmt.Sprintf(format, args...)), lineEnd(stderr))
 		}
 	}
 	if s.LogFormat == "json" {
@@ -37,17 +34,6 @@ func newLog(stderr io.Writer, s settings) step.Log {
 		log.Debug = line(slog.LevelDebug)
 	}
 	return log
-}
-
-// harmless is a text that may have names of a server's in it, without what a terminal would take for commands, or a CI for the end of a line.
-func harmless(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	return strings.ReplaceAll(text, "\n::", "\n ::") // at the beginning of a line, where GitHub's runner looks for commands
 }
 
 // lineEnd is "\n", but on a terminal that is in raw mode while the command has its keyboard.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -45,9 +44,7 @@ func (w *world) planCommand() *cli.Command {
 				p.Command = w.command[0]
 			}
 			if c.Bool("json") {
-				out := json.NewEncoder(w.stdout)
-				out.SetIndent("", "  ")
-				return out.Encode(p)
+				return printJSON(w.stdout, p)
 			}
 			return p.print(w.stdout)
 		},

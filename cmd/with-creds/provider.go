@@ -57,7 +57,7 @@ func (w *world) checkProgram(c *cli.Context) error {
 		printFinding(w.stdout, f)
 	})
 	if !kept {
-		return fmt.Errorf("%s does not conform: %d rule%s broken", s.Request.Path, broken, map[bool]string{true: "", false: "s"}[broken == 1])
+		return fmt.Errorf("%s does not conform: %d rule%s broken", s.Request.Path, broken, plural(broken, "", "s"))
 	}
 	return nil
 }

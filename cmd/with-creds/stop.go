@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -50,9 +49,7 @@ func (w *world) stop(c *cli.Context) error {
 	if !c.Bool("json") {
 		return nil
 	}
-	out := json.NewEncoder(w.stdout)
-	out.SetIndent("", "  ")
-	return out.Encode(end.Receipt)
+	return printJSON(w.stdout, end.Receipt)
 }
 
 // borrow makes a run one whose credentials are a session's.
