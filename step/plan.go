@@ -3,10 +3,14 @@ package step
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/spec"
+	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // Plan judges specs by all that is known without the network, and says what a run would bind. A run begins with it.
@@ -17,11 +21,17 @@ func Plan(specs []spec.Spec, known map[string]providers.Provider, o bind.Options
 	for _, s := range specs {
 		p, ok := known[s.Request.Provider]
 		if !ok {
-			return nil, unknownProvider(s.Request.Provider, known)
+			return nil, UnknownProvider(s.Request.Provider, known)
 		}
 		if err := p.Check(s.Request); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 		}
 	}
 	return bind.Plan(specs, o)
+}
+
+// UnknownProvider is the error of a name that no provider has: it lists those that there are.
+func UnknownProvider(name string, known map[string]providers.Provider) error {
+	names := slices.Sorted(maps.Keys(known))
+	return fmt.Errorf("there is no provider %q%s (there are: %s)", name, nearest.DidYouMean(name, names), strings.Join(names, ", "))
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/lease"
 	"github.com/with-creds/with-creds/step/receipt"
-	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // sayIssued is the first of the run's two lines: how many, to which variables, for how long, how fast.
@@ -139,9 +138,4 @@ func plural(n int, one, many string) string {
 		return one
 	}
 	return many
-}
-
-func unknownProvider(name string, known map[string]providers.Provider) error {
-	names := slices.Sorted(maps.Keys(known))
-	return fmt.Errorf("there is no provider %q%s (there are: %s)", name, nearest.DidYouMean(name, names), strings.Join(names, ", "))
 }

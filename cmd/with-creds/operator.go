@@ -15,8 +15,8 @@ import (
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/providers/registry"
+	"github.com/with-creds/with-creds/step"
 	"github.com/with-creds/with-creds/step/lease"
-	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // An operator is a person, or a timer, at work on what is on the servers, with a login of their own. Sessions are opened when they are needed, one a
@@ -80,8 +80,7 @@ func (o *operator) at(provider string) (*lease.Session, error) {
 	o.open[provider] = found
 	p, ok := registry.All()[provider]
 	if !ok {
-		names := slices.Sorted(maps.Keys(registry.All()))
-		found.err = fmt.Errorf("there is no provider %q%s (there are: %s)", provider, nearest.DidYouMean(provider, names), strings.Join(names, ", "))
+		found.err = step.UnknownProvider(provider, registry.All())
 		return nil, found.err
 	}
 	ctx, cancel := context.WithTimeout(o.ctx, time.Minute)
