@@ -91,12 +91,6 @@ type Connected interface {
 	Inherit(conns []*os.File)
 }
 
-// A Growing session's Handoff holds what it issued, for its server ends nothing but by what was issued itself. So another process is given it anew
-// after each Issue.
-type Growing interface {
-	HandoffGrows()
-}
-
 // ErrUnanswered is wrapped by errors of Issue after which the server may still carry the request out: the answer was lost.
 var ErrUnanswered = errors.New("unanswered")
 
@@ -241,9 +235,18 @@ type Settings struct {
 	Remember func(key string, once func() (string, error)) (string, error)
 	// Requests counts the round trips made, for the receipt.
 	Requests *atomic.Int64
+	// HandoffChanged is called by a session when its Handoff says more than before, so that another process is given it anew. Not under a lock that Handoff takes.
+	HandoffChanged func()
 	// Started is told of each process that the provider starts, so that the run does not take it for one which the command left behind;
 	// what it returns is called when that process has ended.
 	Started func(pid int) (ended func())
+}
+
+// Changed calls HandoffChanged where there is one.
+func (s Settings) Changed() {
+	if s.HandoffChanged != nil {
+		s.HandoffChanged()
+	}
 }
 
 // StartedOne is Started, nil-safe.

@@ -74,7 +74,7 @@ func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*is
 		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 	}
 	c.Lease.Session = session.ID
-	r.book.Issued(session, c.Lease)
+	r.book.Hold(c.Lease)
 	r.book.Answered(session)
 	now := time.Now()
 	for _, w := range c.Warnings {

@@ -42,6 +42,7 @@ func (r *run) open() error {
 
 // login opens one provider's session and makes it the current one.
 func (r *run) login(ctx context.Context, name string) error {
+	var entry *lease.Session // nothing changes before it is there
 	s, err := r.Providers[name].Open(ctx, providers.Settings{
 		Lookup:   r.Lookup,
 		Run:      r.id,
@@ -53,11 +54,13 @@ func (r *run) login(ctx context.Context, name string) error {
 		Remember: r.memory.remember,
 		Requests: &r.requests,
 		Started:  r.helpers.started,
+
+		HandoffChanged: func() { r.book.Changed(entry) },
 	})
 	if err != nil {
 		return err
 	}
-	entry := r.book.Add(name, s)
+	entry = r.book.Add(name, s)
 	if c, ok := s.(providers.Connected); ok && r.guard != nil {
 		c.OnConnect(func(raw syscall.Conn) func() { return r.guard.Hold(entry.ID, raw) })
 	}

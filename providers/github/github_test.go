@@ -151,11 +151,19 @@ func TestTheInstallationIsFoundWithoutAnOwnerWhereThereIsOnlyOne(t *testing.T) {
 
 func TestAnotherProcessRevokesWithTheHandoffOfAfterTheIssue(t *testing.T) {
 	b := newBench(t)
-	s := b.open()
+	var s *Session
+	var told []providers.Handoff
+	settings := b.settings()
+	settings.HandoffChanged = func() { told = append(told, s.Handoff()) }
+	session, err := Provider{}.Open(within(t, 60*time.Second), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = session.(*Session)
 	early := s.Handoff()
 	c, fields := b.issue(s, "owner=acme&repositories=app&permissions=contents:read")
-	if _, grows := providers.Session(s).(providers.Growing); !grows {
-		t.Fatal("nobody is told that the handoff grows")
+	if len(told) != 1 {
+		t.Fatalf("it was told %d times that the handoff has changed", len(told))
 	}
 	ignorant, err := Provider{}.Resume(early, providers.Settings{})
 	if err != nil {
@@ -164,7 +172,7 @@ func TestAnotherProcessRevokesWithTheHandoffOfAfterTheIssue(t *testing.T) {
 	if proof, err := ignorant.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Expires || err != nil || !b.Usable(fields["token"]) {
 		t.Errorf("without the token: %v, %v", proof, err)
 	}
-	guard, err := Provider{}.Resume(s.Handoff(), providers.Settings{})
+	guard, err := Provider{}.Resume(told[0], providers.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

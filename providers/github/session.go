@@ -27,10 +27,7 @@ type Session struct {
 	installations map[string]int64  // by owner
 }
 
-var (
-	_ providers.Session = (*Session)(nil)
-	_ providers.Growing = (*Session)(nil)
-)
+var _ providers.Session = (*Session)(nil)
 
 func newSession(t target, s providers.Settings) (*Session, error) {
 	session := &Session{target: t, settings: s, tokens: map[string]string{}, gone: map[string]bool{}, installations: map[string]int64{}}
@@ -81,9 +78,6 @@ func (s *Session) Handoff() providers.Handoff {
 	return providers.Handoff{Provider: Name, Origin: s.target.API, Data: data}
 }
 
-// HandoffGrows says that Handoff holds what was issued: who keeps it for another process asks for it anew after each Issue.
-func (*Session) HandoffGrows() {}
-
 // Own is nil: what the App signs in with ends by itself.
 func (s *Session) Own() *providers.Lease { return nil }
 
@@ -96,10 +90,12 @@ func (s *Session) tokenOf(l providers.Lease) (token string, gone bool) {
 	return s.tokens[l.ID], s.gone[l.ID]
 }
 
+// remember keeps a token, here and in the Handoff: nothing else ends it.
 func (s *Session) remember(l providers.Lease, token string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.tokens[l.ID] = token
+	s.mu.Unlock()
+	s.settings.Changed()
 }
 
 func (s *Session) forget(l providers.Lease) {

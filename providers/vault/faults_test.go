@@ -170,6 +170,7 @@ func TestLostAnswerIsAskedForAgainOnlyUnderAnOwnToken(t *testing.T) {
 }
 
 // A request whose answer was lost may be under way at Vault for a while, when something in between keeps its own connection; its lease must find its token alive.
+// That holds for whoever has taken over as well.
 func TestTheTokenOutlivesARequestWhoseAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	read := exchange{request: "GET database/creds/r", status: 200, body: readAnswer}
@@ -179,17 +180,33 @@ func TestTheTokenOutlivesARequestWhoseAnswerWasLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t, login(), last, read, exchange{request: "PUT auth/token/revoke-self", status: 204})
-			s := f.open(approleEnv)
+			var s providers.Session
+			var told []providers.Handoff
+			settings := f.settings(approleEnv)
+			settings.HandoffChanged = func() { told = append(told, s.Handoff()) }
+			s, err := vault.Provider{}.Open(t.Context(), settings)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if _, err := s.Issue(t.Context(), ask("database/creds/r")); err != nil {
 				t.Fatal(err)
 			}
 			issued := time.Now()
-			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			if proof, err := s.Close(soon); proof != providers.Failed || err == nil || errors.Is(err, providers.ErrRefused) {
-				t.Errorf("at once: %s, %v", proof, err)
+			if len(told) != 1 {
+				t.Fatalf("it was told %d times that the handoff has changed", len(told))
 			}
-			if proof, err := s.Close(t.Context()); proof != providers.Proven || err != nil {
+			heir, err := vault.Provider{}.Resume(told[0], providers.Settings{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, session := range []providers.Session{s, heir} {
+				soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				if proof, err := session.Close(soon); proof != providers.Failed || err == nil || errors.Is(err, providers.ErrRefused) {
+					t.Errorf("at once: %s, %v", proof, err)
+				}
+				cancel()
+			}
+			if proof, err := heir.Close(t.Context()); proof != providers.Proven || err != nil {
 				t.Errorf("%s, %v", proof, err)
 			}
 			if waited := time.Since(issued); waited < 3*time.Second { // of five, less what the second attempt took

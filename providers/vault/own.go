@@ -46,11 +46,12 @@ func (s *Session) Close(ctx context.Context) (providers.Proof, error) {
 	return providers.Failed, s.explain(err, "revoking the run's token", own.ID, "")
 }
 
-// lostOne notes that the answer to a request which may leave a lease was lost just now.
+// lostOne notes that the answer to a request which may leave a lease was lost just now, also for who takes over.
 func (s *Session) lostOne() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.lost = time.Now()
+	s.mu.Unlock()
+	s.run.Changed()
 }
 
 // settleLost waits until a request whose answer was lost is over at Vault, for the lease of one that outlives the token is nobody's. A cut connection ends it at once, but

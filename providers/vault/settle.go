@@ -46,7 +46,7 @@ func (s *Session) Inherit(conns []*os.File) {
 //
 // How it knows depends on what it inherited. Over plain HTTP it asks one more thing on each connection, and asks for it to be closed then: requests on a
 // connection are answered in turn, and it reads the answers. Over TLS it cannot, for the keys died with the process: there, and where it inherited
-// nothing, it waits five seconds. Inherited connections serve their other purpose over TLS too, and under a borrowed token: Vault does not break off what it
+// nothing, or a connection that broke off without a word, it waits five seconds. Inherited connections serve their other purpose over TLS too, and under a borrowed token: Vault does not break off what it
 // is doing. With a borrowed token and no connection there is nothing to wait for.
 func (s *Session) Settle(ctx context.Context, requests int) ([]providers.Lease, error) {
 	s.mu.Lock()
@@ -62,9 +62,9 @@ func (s *Session) Settle(ctx context.Context, requests int) ([]providers.Lease, 
 	if requests <= 0 || own == nil && len(held) == 0 {
 		return nil, nil
 	}
-	inSight := s.inSight(held)
-	bound := settling
-	if inSight {
+	began := time.Now()
+	seen, bound := s.inSight(held), settling
+	if seen {
 		bound = settlingInSight
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound)
@@ -77,10 +77,11 @@ func (s *Session) Settle(ctx context.Context, requests int) ([]providers.Lease, 
 		}
 	}()
 	var found []providers.Lease
-	if inSight {
-		found = s.outlive(ctx, held)
-	} else {
-		<-ctx.Done()
+	if seen {
+		found, seen = s.outlive(ctx, held)
+	}
+	if !seen {
+		_ = sleep(ctx, time.Until(began.Add(settling))) // cut short, it is as if the bound had been shorter
 	}
 	<-cut
 	return found, nil
@@ -93,15 +94,15 @@ func (s *Session) inSight(held []net.Conn) bool {
 }
 
 // outlive returns when each of the connections has been closed by the server, which it is once all that was asked on it is answered, or when ctx is done,
-// and then the leases that were in the answers.
-func (s *Session) outlive(ctx context.Context, held []net.Conn) []providers.Lease {
+// and then the leases that were in the answers, and whether there was an answer on each.
+func (s *Session) outlive(ctx context.Context, held []net.Conn) (found []providers.Lease, answered bool) {
 	host := "localhost"
 	if u, err := url.Parse(s.client.conn.Address); err == nil && u.Host != "" {
 		host = u.Host
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	var found []providers.Lease
+	answered = true
 	for _, c := range held {
 		all.Go(func() {
 			deadline, _ := ctx.Deadline()
@@ -111,21 +112,22 @@ func (s *Session) outlive(ctx context.Context, held []net.Conn) []providers.Leas
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return
 			}
-			leases := s.leasesIn(c)
+			in := bufio.NewReader(c)
+			_, err = in.Peek(1)
+			leases := s.leasesIn(in)
 			mu.Lock()
 			defer mu.Unlock()
-			found = append(found, leases...)
+			found, answered = append(found, leases...), answered && err == nil
 		})
 	}
 	all.Wait()
-	return found
+	return found, answered
 }
 
 // leasesIn reads a connection to its end and returns the leases of the answers on it. An answer of which the process before this one has read a part
 // cannot be understood; nor can what follows it.
-func (s *Session) leasesIn(c net.Conn) []providers.Lease {
+func (s *Session) leasesIn(in *bufio.Reader) []providers.Lease {
 	var found []providers.Lease
-	in := bufio.NewReader(c)
 	for {
 		answer, err := http.ReadResponse(in, nil)
 		if err != nil {

@@ -5,6 +5,7 @@ package vault_test
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strconv"
 	"sync"
@@ -92,6 +93,7 @@ func TestKillDuringASlowReadLeavesNothingOnceItHasSettled(t *testing.T) {
 	})
 	h := &heir{t: t}
 	h.watch(s)
+	handoff := s.Handoff() // a killed process does not say that its answers were lost
 	killed, kill := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer kill()
 	var reads sync.WaitGroup
@@ -103,8 +105,8 @@ func TestKillDuringASlowReadLeavesNothingOnceItHasSettled(t *testing.T) {
 		})
 	}
 	reads.Wait()
-	settled, _ := h.succeed(s.Handoff(), 2)
-	if settled < time.Second || settled > 4500*time.Millisecond {
+	settled, _ := h.succeed(handoff, 2)
+	if settled < time.Second {
 		t.Errorf("settled after %v, though the reads had 1.5 s to go, or 3.5 s, for the engine makes one user at a time", settled)
 	}
 	eventually(t, "all is gone", func() bool { return len(w.pg.Roles("v-")) == 0 && len(w.vault.Leases("database/creds")) == 0 })
@@ -116,7 +118,37 @@ func TestSettlingWithoutConnectionsIsBounded(t *testing.T) {
 	s := w.withAppRole(nil)
 	h := &heir{t: t}
 	settled, _ := h.succeed(s.Handoff(), 1)
-	if settled < 4*time.Second || settled > 6*time.Second {
+	if settled < 4*time.Second || settled > 20*time.Second {
+		t.Errorf("settled after %v", settled)
+	}
+}
+
+// A connection on which there is no word, no answer to the last question either, broke off earlier: what was asked on it may be under way behind a proxy.
+func TestAConnectionThatBrokeOffWithoutAWordIsNoSettlement(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.withAppRole(nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &heir{t: t, conns: map[int]*os.File{0: f}}
+	if settled, _ := h.succeed(s.Handoff(), 1); settled < 4*time.Second {
 		t.Errorf("settled after %v", settled)
 	}
 }
@@ -183,6 +215,7 @@ func TestKillsAroundTheAnswerOfAReadLeaveNothing(t *testing.T) {
 		s := open()
 		h := &heir{t: t}
 		h.watch(s)
+		handoff := s.Handoff()
 		killed, kill := context.WithTimeout(t.Context(), took/3+rand.N(took))
 		_, err := s.Issue(killed, ask("database/creds/readonly"))
 		kill()
@@ -190,11 +223,11 @@ func TestKillsAroundTheAnswerOfAReadLeaveNothing(t *testing.T) {
 		if err == nil {
 			answered, pending = answered+1, 0
 		}
-		_, closed := h.succeed(s.Handoff(), pending)
+		_, closed := h.succeed(handoff, pending)
 		slowest = max(slowest, closed)
 	}
 	t.Logf("%d kills, %d after the answer; the slowest heir took %v", kills, answered, slowest)
-	if slowest > 2*time.Second {
+	if slowest > 4*time.Second { // without sight of the answer it takes five
 		t.Errorf("the slowest heir took %v", slowest)
 	}
 	eventually(t, "all is gone", func() bool { return len(w.pg.Roles("v-")) == 0 && len(w.vault.Leases("database/creds")) == 0 })

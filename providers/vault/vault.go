@@ -120,11 +120,16 @@ type handoff struct {
 	Connection connection       `json:"connection"`
 	Token      string           `json:"token"`
 	Own        *providers.Lease `json:"own,omitempty"`
+	Lost       time.Time        `json:"lost,omitzero"`
 }
 
-// Handoff is the address, the TLS material and the token.
+// Handoff is the address, the TLS material and the token, and when an answer was lost.
 func (s *Session) Handoff() providers.Handoff {
-	data, err := json.Marshal(handoff{s.client.conn, s.client.token(), s.Own()})
+	own := s.Own()
+	s.mu.Lock()
+	lost := s.lost
+	s.mu.Unlock()
+	data, err := json.Marshal(handoff{s.client.conn, s.client.token(), own, lost})
 	if err != nil {
 		panic("vault: a handoff that is no JSON: " + err.Error()) // it is made of strings, numbers and times
 	}
@@ -142,7 +147,7 @@ func (Provider) Resume(h providers.Handoff, run providers.Settings) (providers.S
 		return nil, err
 	}
 	s.client.setToken(data.Token)
-	s.own, s.issuer = data.Own, true
+	s.own, s.issuer, s.lost = data.Own, true, data.Lost
 	return s, nil
 }
 

@@ -113,15 +113,13 @@ func (b *Book) Hold(l providers.Lease) {
 	}
 }
 
-// Issued enters what a session issued; before it the session anew, where its handoff holds what it issued.
-func (b *Book) Issued(s *Session, l providers.Lease) {
-	if _, grows := s.Session.(providers.Growing); grows && b.rec != nil {
-		b.mu.Lock()
+// Changed tells the recorder a session's handoff anew.
+func (b *Book) Changed(s *Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rec != nil && !s.closed {
 		b.rec.Session(s.ID, s.Handoff(), s.Own()) // under the lock: of two that issue at once, the one that is told last has both
-		b.mu.Unlock()
 	}
-	l.Session = s.ID
-	b.Hold(l)
 }
 
 // has reports whether a lease is in the book, gone or not.

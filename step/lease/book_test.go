@@ -16,8 +16,6 @@ type growing struct {
 	issued []string
 }
 
-func (*growing) HandoffGrows() {}
-
 func (g *growing) Handoff() providers.Handoff {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -50,7 +48,8 @@ func TestAHandoffThatGrowsIsToldBeforeEachLease(t *testing.T) {
 			g.mu.Lock()
 			g.issued = append(g.issued, id)
 			g.mu.Unlock()
-			b.Issued(s, providers.Lease{Provider: "fake", ID: id})
+			b.Changed(s)
+			b.Hold(providers.Lease{Provider: "fake", ID: id, Session: s.ID})
 		})
 	}
 	all.Wait()

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,65 @@ func (s *site) killed(t *testing.T, env map[string]string, role string, n int, w
 	_ = r.cmd.Process.Kill()
 	r.wait()
 	return r, after
+}
+
+// A run that is killed after an answer was lost leaves nothing either, though what stands in front of Vault keeps the request alive and has told the run that it gave up: its guard
+// knows that the answer was lost, and lets the login live until what was asked is over.
+func TestKilledAfterALostAnswerNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.policies()
+	role := s.role(slowRole, "1h", "24h")
+	made, asked := make(chan string, 1), make(chan struct{})
+	reads := 0 // by the plan's goroutine alone
+	p := harness.NewProxy(t, s.vault.Addr, func(e *harness.Exchange) harness.HTTPFault {
+		if !strings.HasPrefix(e.Request.URL.Path, "/v1/database/creds/") {
+			return nil
+		}
+		reads++
+		if reads > 1 {
+			close(asked)
+			return harness.Answer(403, `{"errors":["permission denied"]}`) // so that the run goes on to its end
+		}
+		go func() { made <- s.readFor(e) }()
+		return harness.Answer(504, "<html>gateway timeout", "Content-Type", "text/html")
+	})
+	r := newRun(t, at(p.Addr, s.appRole(map[string]any{"token_policies": "read,revoke", "token_ttl": "1h"})), append(specs(1, role), "--", "true")...).start()
+	select {
+	case <-asked:
+	case <-time.After(patience):
+		t.Fatalf("it has not asked again after %v; stderr:\n%s", patience, &r.stderr)
+	}
+	time.Sleep(200 * time.Millisecond)
+	_ = r.cmd.Process.Kill()
+	if code := r.wait(); code != 128+9 {
+		t.Fatalf("it ended by itself, with %d; stderr:\n%s", code, &r.stderr)
+	}
+	select {
+	case status := <-made:
+		if status != "200 OK" {
+			t.Errorf("Vault answered %s: nothing was made that could have been left", status)
+		}
+	case <-time.After(patience):
+		t.Fatal("Vault did not answer")
+	}
+	r.eventually("nothing is left", func() bool { return len(s.left(role)) == 0 && !r.guarded() })
+	s.noLoginIsLeft(t)
+}
+
+// readFor makes a request in the name of who made it, over a connection of its own, and returns Vault's status, or why there is none.
+func (s *site) readFor(e *harness.Exchange) string {
+	request, err := http.NewRequest(e.Request.Method, s.vault.Addr+e.Request.URL.RequestURI(), nil)
+	if err != nil {
+		return err.Error()
+	}
+	request.Header = e.Request.Header.Clone()
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	answer.Body.Close()
+	return answer.Status
 }
 
 // Kills around the request and its answer, which on a quiet machine takes some 10 ms.
