@@ -82,7 +82,7 @@ func parseDotenv(text string) (map[string]string, error) {
 	for _, f := range fields() {
 		known[f.env] = true
 	}
-	for _, name := range secretNames {
+	for _, name := range withoutFlag {
 		known[name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {

@@ -122,7 +122,7 @@ func roffPage(app *cli.App) string {
 	p.item("126, 127", "the command cannot be executed; it was not found")
 	p.section("ENVIRONMENT")
 	p.text(`Settings that are secrets have no flag, for flags are seen in ps(1). With _FILE at the end the variable names a file that holds the value:`)
-	p.literal(secretNames)
+	p.literal(withoutFlag)
 	p.text(`VAULT_*, PG*, MYSQL_* and GITHUB_* are read as those programs read them, and kept from the command where they are secrets; --pass-env admits one.`)
 	p.section("FILES")
 	p.item("./.with-creds.env", "settings and specs, read by itself outside CI, when it is yours and nobody else can write it")

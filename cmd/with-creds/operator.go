@@ -22,7 +22,7 @@ import (
 // An operator is a person, or a timer, at work on what is on the servers, with a login of their own. Sessions are opened when they are needed, one a
 // provider, and closed by done.
 type operator struct {
-	job
+	judged
 	ctx  context.Context // the command's own: it ends with a signal
 	name string          // what the login is for, in the server's logs
 	book *lease.Book
@@ -59,7 +59,7 @@ func (w *world) operate(name string, act func(o *operator, c *cli.Context) error
 		}
 		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		defer stop()
-		o := &operator{job: j, ctx: ctx, name: name, book: lease.NewBook(nil), open: map[string]*operating{}}
+		o := &operator{judged: j, ctx: ctx, name: name, book: lease.NewBook(nil), open: map[string]*operating{}}
 		defer o.done()
 		err = act(o, c)
 		if err == nil && ctx.Err() != nil {

@@ -66,8 +66,8 @@ func (w *world) run(c *cli.Context) error {
 	return nil
 }
 
-// A job is what the settings come to: all that is known before the first network call.
-type job struct {
+// Judged is what the settings come to: all that is known before the first network call.
+type judged struct {
 	settings
 	layers   layers
 	onRotate syscall.Signal
@@ -77,7 +77,7 @@ type job struct {
 }
 
 // judge reads settings and specs from their four spellings and refuses what makes no sense.
-func (w *world) judge(c *cli.Context) (job, error) {
+func (w *world) judge(c *cli.Context) (judged, error) {
 	j, err := w.settle(c)
 	if err != nil {
 		return j, err
@@ -87,10 +87,10 @@ func (w *world) judge(c *cli.Context) (job, error) {
 }
 
 // settle is judge without the specs, for the commands that issue nothing.
-func (w *world) settle(c *cli.Context) (job, error) {
+func (w *world) settle(c *cli.Context) (judged, error) {
 	env := environment(w.env)
 	said := flagLayer(c)
-	j := job{ci: pipelines.Detect(func(name string) string { return env[name] })}
+	j := judged{ci: pipelines.Detect(func(name string) string { return env[name] })}
 	named, _ := layers{said, env}.Lookup("WITH_CREDS_CONFIG")
 	dotenv, ignored, err := dotenvLayer(named, ".", j.ci != nil)
 	if err != nil {
@@ -112,7 +112,7 @@ func (w *world) settle(c *cli.Context) (job, error) {
 }
 
 // options are the settings as a run takes them.
-func (j job) options(w *world, signals <-chan os.Signal) step.Options {
+func (j judged) options(w *world, signals <-chan os.Signal) step.Options {
 	env := environment(w.env)
 	o := step.Options{
 		Version:   version,
@@ -151,7 +151,7 @@ func (j job) options(w *world, signals <-chan os.Signal) step.Options {
 	return o
 }
 
-func (j job) bindOptions() bind.Options {
+func (j judged) bindOptions() bind.Options {
 	o := bind.Options{AllowEnv: j.AllowEnv, Presets: map[string]string{}}
 	for i := len(j.layers) - 1; i >= 0; i-- {
 		for name, text := range j.layers[i] {

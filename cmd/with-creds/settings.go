@@ -45,8 +45,8 @@ type settings struct {
 	LogFormat       string        `env:"WITH_CREDS_LOG_FORMAT, default=text" flag:"log-format" usage:"with-creds' own lines on stderr as text|json" arg:"text|json"`
 }
 
-// secretNames are settings of with-creds that have no flag because a flag is visible in ps. They are read by the providers.
-var secretNames = []string{
+// withoutFlag are the settings that providers read under a name of with-creds': secrets, which a flag would show in ps, and what concerns one provider alone.
+var withoutFlag = []string{
 	"WITH_CREDS_COMMAND_ENV", "WITH_CREDS_COMMAND_TIMEOUT",
 	"WITH_CREDS_GITHUB_APP_ID", "WITH_CREDS_GITHUB_PRIVATE_KEY", "WITH_CREDS_GITHUB_PRIVATE_KEY_FILE", "WITH_CREDS_GITHUB_TRANSIT_KEY",
 	"WITH_CREDS_MYSQL_URL", "WITH_CREDS_POSTGRES_URL",

@@ -44,7 +44,7 @@ func (w *world) startCommand() *cli.Command {
 
 // A starting is what the settings of start come to.
 type starting struct {
-	job
+	judged
 	format  string
 	output  string
 	timeout time.Duration
@@ -61,7 +61,7 @@ func (w *world) judgeStart(c *cli.Context) (starting, error) {
 		return s, fmt.Errorf("start takes no argument %q", c.Args().First())
 	}
 	var err error
-	if s.job, err = w.judge(c); err != nil {
+	if s.judged, err = w.judge(c); err != nil {
 		return s, err
 	}
 	switch {

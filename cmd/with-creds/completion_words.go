@@ -157,7 +157,7 @@ func providerNames(suffix string) []suggestion {
 // presetNames are the presets there are, those of the environment included.
 func (w *world) presetNames(prefix string) []suggestion {
 	var all []suggestion
-	for _, p := range (job{layers: layers{environment(w.env)}}).bindOptions().All() {
+	for _, p := range (judged{layers: layers{environment(w.env)}}).bindOptions().All() {
 		all = append(all, suggestion{prefix + p.Name, p.About})
 	}
 	return all
