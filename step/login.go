@@ -53,7 +53,7 @@ func (r *run) login(ctx context.Context, name string) error {
 		Say:      r.Log.Say,
 		Remember: r.memory.remember,
 		Requests: &r.requests,
-		Started:  r.helpers.started,
+		Started:  r.programs.started,
 
 		HandoffChanged: func() { r.book.Changed(entry) },
 	})

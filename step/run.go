@@ -61,7 +61,7 @@ type run struct {
 	masked   atomic.Int64
 	requests atomic.Int64
 	memory   memory
-	helpers  helpers
+	programs programs
 	child    *child.Child
 	ended    child.Result
 	held     bool // for others
@@ -163,7 +163,7 @@ func (r *run) commence() error {
 		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 		Mask:  r.masking(),
 		Grace: r.Grace,
-		Spare: func(pid int) bool { return r.guard.Is(pid) || r.helpers.has(pid) },
+		Spare: func(pid int) bool { return r.guard.Is(pid) || r.programs.has(pid) },
 		Lasts: guard.IsGuard,
 		Warnf: r.Log.Warn,
 	})
