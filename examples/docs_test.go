@@ -5,18 +5,13 @@ package examples_test
 
 import (
 	"bytes"
-	"crypto/rand"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 const root = ".."
@@ -57,28 +52,6 @@ func blocks(text string) []block {
 	return all
 }
 
-// first is the first block in a language, which the document must have.
-func first(t *testing.T, all []block, language string) string {
-	t.Helper()
-	i := slices.IndexFunc(all, func(b block) bool { return b.language == language })
-	if i < 0 {
-		t.Fatalf("the document has no block of %s", language)
-	}
-	return all[i].text
-}
-
-// build makes the binary and returns its directory.
-func build(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	c := exec.Command("go", "build", "-o", dir, "./cmd/with-creds")
-	c.Dir = root
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("building with-creds: %v\n%s", err, out)
-	}
-	return dir
-}
-
 // binary runs with-creds in an empty environment and returns its standard output.
 func binary(t *testing.T, dir string, args ...string) string {
 	t.Helper()
@@ -90,91 +63,6 @@ func binary(t *testing.T, dir string, args ...string) string {
 		t.Fatalf("with-creds %q: %v\n%s", args, err, stderr.String())
 	}
 	return string(out)
-}
-
-func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
-	readme := blocks(read(t, "README.md"))
-	pg, vault := harness.Postgres(t), harness.Vault(t)
-	vault.EnablePostgres(pg)
-	vault.Mount("kv", "kv-v2")
-	vault.Write("kv/data/app", map[string]any{"data": map[string]any{"token": rand.Text()}})
-	// What the README says must be there is made by what it says, the least policy included.
-	pg.Exec("postgres", "create database shop")
-	pg.Exec("shop", "create table orders (id int); insert into orders select generate_series(1, 10)")
-	pg.Exec("shop", first(t, readme, "sql"))
-	admin := rand.Text()
-	pg.Exec("shop", fmt.Sprintf("alter role ci_admin password '%s'", admin))
-	vault.Policy("readme", first(t, readme, "hcl"))
-	vault.Policy("kv", `path "kv/data/app" { capabilities = ["read"] }`)
-	roleID, secretID := vault.AppRole("readme", map[string]any{"token_policies": "readme,kv"})
-
-	home, bin := t.TempDir(), build(t)
-	if err := os.WriteFile(filepath.Join(home, "report.py"), []byte(read(t, "examples/python/report.py")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(home, "secret-id"), []byte(secretID), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env := []string{
-		"PATH=" + bin + ":" + python(t) + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C", "ROLE_ID=" + roleID,
-		"VAULT_ADDR=" + vault.Addr, "VAULT_TOKEN=" + vault.Token("readme", "kv"), "PGPORT=" + strconv.Itoa(pg.Port),
-		"WITH_CREDS_POSTGRES_URL=" + pg.URL("ci_admin", admin, "shop"),
-	}
-	// A GitHub App and a service that sells tokens.
-	gh, tokens := harness.GitHub(t), harness.Tokens(t)
-	account := tokens.Account()
-	gh.Repository("acme", "app")
-	mint, err := os.ReadFile(filepath.Join(root, "examples/command/mint.sh"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(home, "mint.sh"), mint, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	env = append(env, "GITHUB_API_URL="+gh.API(), "GITHUB_SERVER_URL="+gh.URL, "WITH_CREDS_GITHUB_APP_ID="+gh.AppID, "WITH_CREDS_GITHUB_PRIVATE_KEY="+gh.Key,
-		"TOKENS_URL="+tokens.URL, "WITH_CREDS_COMMAND_ENV=TOKENS_URL,TOKENS_KEY", "WITH_CREDS_COMMAND_ENV_TOKENS_KEY="+account.APIKey)
-
-	// What is not as written: where the servers are.
-	place := strings.NewReplacer("-h db ", "-h "+pg.Host+" ", "PGHOST=db ", "PGHOST="+pg.Host+" ", "https://github.com/", gh.URL+"/")
-
-	ran := 0
-	for _, document := range documents {
-		all := blocks(read(t, document))
-		for i, b := range all {
-			if b.language != "sh" {
-				continue
-			}
-			ran++
-			t.Run(fmt.Sprintf("%s:%d", document, b.line), func(t *testing.T) {
-				c := exec.Command("bash", "-euo", "pipefail", "-c", place.Replace(b.text))
-				var stderr bytes.Buffer
-				c.Dir, c.Env, c.Stderr = home, env, &stderr
-				out, err := c.Output()
-				if err != nil {
-					t.Fatalf("%s%v\n%s%s", b.text, err, out, stderr.String())
-				}
-				if i+1 < len(all) && all[i+1].language == "text" {
-					if want := all[i+1].text; string(out) != want {
-						t.Errorf("%sprints\n%sand is shown to print\n%s", b.text, out, want)
-					}
-				} else if !regexp.MustCompile(`(?m)^with-creds: revoked .* proven`).Match(stderr.Bytes()) {
-					t.Errorf("%sproves no revocation:\n%s", b.text, stderr.String())
-				}
-				if roles := append(pg.Roles("wc_"), pg.Roles("v-")...); len(roles) != 0 {
-					t.Errorf("roles are left: %q", roles)
-				}
-				if left := append(gh.Live(), account.Live()...); len(left) != 0 {
-					t.Errorf("tokens are left: %q", left)
-				}
-				if leases := vault.Leases("database/creds"); len(leases) != 0 {
-					t.Errorf("leases are left: %q", leases)
-				}
-			})
-		}
-	}
-	if ran < 6 {
-		t.Errorf("only %d commands were found in the documents", ran)
-	}
 }
 
 // What other tests run is what is shown: such a block is a run of lines of the file that the paragraph before it links to first, less their indentation.
@@ -310,6 +198,48 @@ func TestEveryDirectDependencyHasItsReason(t *testing.T) {
 	}
 	for name := range want {
 		t.Errorf("go.mod requires %s: say why in CONTRIBUTING.md, under Dependencies", name)
+	}
+}
+
+// GitHub takes what follows an HTML line for HTML, up to an empty line; a fold that is left open hides the rest of the page.
+func TestWhatIsFoldedAwayIsRendered(t *testing.T) {
+	for _, document := range documents {
+		lines, opened := strings.Split(read(t, document), "\n"), 0
+		for i, line := range lines {
+			switch {
+			case strings.HasPrefix(line, "<details>"):
+				opened++
+				if !regexp.MustCompile(`^<details><summary>.+</summary>$`).MatchString(line) || lines[i+1] != "" {
+					t.Errorf("%s:%d: a fold begins with <details><summary>…</summary> and an empty line", document, i+1)
+				}
+			case line == "</details>":
+				opened--
+				if lines[i-1] != "" || lines[i+1] != "" {
+					t.Errorf("%s:%d: a fold ends between empty lines", document, i+1)
+				}
+			}
+			if opened < 0 || opened > 1 {
+				t.Fatalf("%s:%d: %d folds are open", document, i+1, opened)
+			}
+		}
+		if opened != 0 {
+			t.Errorf("%s: a fold is left open", document)
+		}
+	}
+}
+
+func TestEveryLinkWithinTheRepositoryLeadsSomewhere(t *testing.T) {
+	found := 0
+	for _, document := range documents {
+		for _, link := range regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(read(t, document), -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(root, link[1])); err != nil {
+				t.Errorf("%s links to %s: %v", document, link[1], err)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d links were found in the documents", found)
 	}
 }
 
