@@ -28,8 +28,8 @@ demo: ## the whole story on a throwaway PostgreSQL, in under a minute
 	@examples/demo/run
 
 .PHONY: build
-build: ## ./with-creds
-	go build -trimpath -o with-creds ./cmd/with-creds
+build: ## ./with-creds: one static file
+	CGO_ENABLED=0 go build -trimpath -o with-creds ./cmd/with-creds
 
 .PHONY: test
 test: servers ## everything, against real servers (the first time about ten minutes more, to build them)

@@ -5,6 +5,7 @@ package examples_test
 import (
 	"bytes"
 	"crypto/rand"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
@@ -118,6 +119,31 @@ func those(t *testing.T, all []block, language string, n int) []string {
 		t.Fatalf("the document has %d blocks of %s, not %d", len(texts), language, n)
 	}
 	return texts
+}
+
+// A binary that asks for the C library of the machine it was built on is no use in the container of a build.
+func TestMakeBuildMakesAStaticBinary(t *testing.T) {
+	dry := exec.Command("make", "--no-print-directory", "-n", "build")
+	dry.Dir = root
+	dry.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") }) // of a make that runs this test
+	recipe, err := dry.Output()
+	if err != nil {
+		t.Fatalf("make -n build: %v", err)
+	}
+	dir := t.TempDir()
+	c := exec.Command("sh", "-ec", strings.Replace(string(recipe), "-o with-creds ", "-o "+dir+"/with-creds ", 1))
+	c.Dir = root
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%s%v\n%s", recipe, err, out)
+	}
+	file, err := elf.Open(filepath.Join(dir, "with-creds"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if needed, err := file.ImportedLibraries(); err != nil || len(needed) != 0 {
+		t.Errorf("the binary needs %q (%v)", needed, err)
+	}
 }
 
 // build makes the binary and returns its directory.
