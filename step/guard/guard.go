@@ -202,12 +202,6 @@ func (g *Guard) Session(id string, h providers.Handoff, own *providers.Lease) {
 // Lease tells of a lease that exists, has changed, or is about to exist.
 func (g *Guard) Lease(l providers.Lease) { g.tell(message{Lease: &l}) }
 
-// Intend tells of a lease that is about to exist and waits until that is in the journal (at most a second).
-func (g *Guard) Intend(l providers.Lease) {
-	g.Lease(l)
-	g.Flush(time.Second)
-}
-
 // Pending tells how many requests of a session are unanswered.
 func (g *Guard) Pending(id string, requests int) { g.tell(message{Pending: &pending{id, requests}}) }
 
