@@ -34,7 +34,7 @@ func (r *run) hand() error {
 		return err
 	}
 	held := Held{Run: r.id, Dir: dir, Values: r.valuesNow, Secrets: r.secretsNow, Providers: r.inUse()}
-	if err := r.Options.Hold.Ready(held); err != nil {
+	if err := r.Hold.Ready(held); err != nil {
 		return err
 	}
 	r.held = true
@@ -46,7 +46,7 @@ func (r *run) hold() {
 	began := time.Now()
 	keeper := r.keep()
 	select {
-	case why := <-r.Options.Hold.Until:
+	case why := <-r.Hold.Until:
 		r.Log.Debug("giving back: %s", why)
 	case <-r.signals.ctx.Done():
 		r.Log.Debug("giving back: %s", r.signals.caught())

@@ -39,7 +39,7 @@ var errStopped = errors.New("stopped")
 func (r *run) issue() error {
 	began := time.Now()
 	defer func() { r.timings.Issue = time.Since(began).Milliseconds() }()
-	defer r.slow("issuing credentials").done()
+	defer r.slow("issuing credentials")()
 	ctx, cancel := r.outlasting(r.signals.ctx, r.Grace)
 	defer cancel()
 

@@ -20,7 +20,7 @@ const loginPatience = 2 * time.Second
 func (r *run) open() error {
 	began := time.Now()
 	defer func() { r.timings.Login = time.Since(began).Milliseconds() }()
-	defer r.slow("logging in").done()
+	defer r.slow("logging in")()
 	ctx, cancel := r.outlasting(r.signals.ctx, min(r.Grace, loginPatience))
 	defer cancel()
 	var all errgroup.Group

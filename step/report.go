@@ -44,21 +44,7 @@ func (r *run) judge(outcomes map[string]lease.Outcome) (unproven int) {
 	defer r.lock.Unlock()
 	tally := map[string]int{}
 	for _, c := range r.issued {
-		entry := receipt.Credential{
-			Source: c.spec.Request.Source(), Lease: c.credential.Lease.ID,
-			Issued: c.at.UTC().Truncate(time.Millisecond), TTL: int64(c.ttl.Round(time.Second).Seconds()),
-			Renewals: c.renewals, Replacements: c.replacements, Variables: []string{},
-		}
-		if f, ok := c.credential.Field("username"); ok && !f.Secret {
-			entry.Username = f.Value
-		}
-		for _, v := range c.values {
-			entry.Variables = append(entry.Variables, v.Name)
-			if v.File {
-				entry.Files++
-			}
-		}
-		l := c.credential.Lease
+		entry, l := c.entry(), c.credential.Lease
 		switch o, known := outcomes[l.Key()]; {
 		case l.IsZero() && l.Expires.IsZero():
 			tally["nothing to revoke"]++
@@ -100,6 +86,25 @@ func (r *run) judge(outcomes map[string]lease.Outcome) (unproven int) {
 	return unproven
 }
 
+// entry is the receipt's of a credential, without how it ended.
+func (c *issued) entry() receipt.Credential {
+	entry := receipt.Credential{
+		Source: c.spec.Request.Source(), Lease: c.credential.Lease.ID,
+		Issued: c.at.UTC().Truncate(time.Millisecond), TTL: int64(c.ttl.Round(time.Second).Seconds()),
+		Renewals: c.renewals, Replacements: c.replacements, Variables: []string{},
+	}
+	if f, ok := c.credential.Field("username"); ok && !f.Secret {
+		entry.Username = f.Value
+	}
+	for _, v := range c.values {
+		entry.Variables = append(entry.Variables, v.Name)
+		if v.File {
+			entry.Files++
+		}
+	}
+	return entry
+}
+
 // andNow says what happens to a lease that the run could not end.
 func (r *run) andNow(o lease.Outcome) string {
 	switch {
@@ -122,14 +127,10 @@ func revocation(l providers.Lease, o lease.Outcome) *receipt.Revocation {
 	return v
 }
 
-// A waiting says what is waited for when it takes longer than two seconds.
-type waiting struct{ timer *time.Timer }
-
-func (r *run) slow(what string) waiting {
-	return waiting{time.AfterFunc(2*time.Second, func() { r.Log.Say("still %s …", what) })}
+// slow says what is waited for when it takes longer than two seconds.
+func (r *run) slow(what string) (done func() bool) {
+	return time.AfterFunc(2*time.Second, func() { r.Log.Say("still %s …", what) }).Stop
 }
-
-func (w waiting) done() { w.timer.Stop() }
 
 func took(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
 

@@ -63,7 +63,6 @@ type run struct {
 	memory   memory
 	programs programs
 	child    *child.Child
-	ended    child.Result
 	held     bool // for others
 
 	replacing sync.Mutex // held while credentials are replaced; guards over
@@ -127,8 +126,8 @@ func (r *run) check() error {
 
 // watch starts the guard. Without one the run goes on: the leash remains.
 func (r *run) watch() error {
-	if r.Options.Guard != nil {
-		o := *r.Options.Guard
+	if r.Guard != nil {
+		o := *r.Guard
 		o.Run, o.Warnf = r.id, r.Log.Warn
 		g, err := guard.Start(o)
 		if err != nil {
@@ -181,17 +180,17 @@ func (r *run) commence() error {
 func (r *run) supervise() {
 	began := time.Now()
 	keeper := r.keep()
-	r.ended = r.child.Wait(r.signals.release())
+	ended := r.child.Wait(r.signals.release())
 	r.endUse(keeper, began)
-	r.code = r.ended.Code
-	if r.ended.Output != nil {
-		r.Log.Warn("the command's output could not be written: %v", r.ended.Output)
-		r.err = r.ended.Output
+	r.code = ended.Code
+	if ended.Output != nil {
+		r.Log.Warn("the command's output could not be written: %v", ended.Output)
+		r.err = ended.Output
 		if r.code == 0 {
 			r.code = child.ExitCode(r.err)
 		}
 	}
-	if n := r.ended.Orphans; n > 0 {
+	if n := ended.Orphans; n > 0 {
 		r.Log.Say("ended %d process%s that the command left behind", n, plural(n, "", "es"))
 	}
 }
@@ -213,7 +212,7 @@ func (r *run) revoke() {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), r.RevokeTimeout)
 	defer cancel()
-	defer r.slow("revoking").done()
+	defer r.slow("revoking")()
 	r.endServing()
 	r.removeFiles()
 	outcomes := lease.Revoker{Book: r.book, Waiting: func(l providers.Lease, err error) {

@@ -81,7 +81,8 @@ type CI struct {
 	URL    string `json:"url,omitempty"`
 }
 
-// Write puts the receipt at path, whole or not at all: a reader never sees half of one.
+// Write puts the receipt at path, whole or not at all: a reader never sees half of one. It is the run's last deed, when its guard is gone; a process killed in the
+// midst of it leaves .with-creds-receipt-… in the same directory.
 func (r Receipt) Write(path string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
