@@ -188,10 +188,10 @@ func TestTheTokenOutlivesARequestWhoseAnswerWasLost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			began := time.Now()
 			if _, err := s.Issue(t.Context(), ask("database/creds/r")); err != nil {
 				t.Fatal(err)
 			}
-			issued := time.Now()
 			if len(told) != 1 {
 				t.Fatalf("it was told %d times that the handoff has changed", len(told))
 			}
@@ -209,8 +209,8 @@ func TestTheTokenOutlivesARequestWhoseAnswerWasLost(t *testing.T) {
 			if proof, err := heir.Close(t.Context()); proof != providers.Proven || err != nil {
 				t.Errorf("%s, %v", proof, err)
 			}
-			if waited := time.Since(issued); waited < 3*time.Second { // of five, less what the second attempt took
-				t.Errorf("the token was revoked after %v", waited)
+			if waited := time.Since(began); waited < 5*time.Second {
+				t.Errorf("the token was revoked %v after the request", waited)
 			}
 		})
 	}
@@ -341,7 +341,7 @@ func TestServerThatNeverAnswersIsLeftAtTheDeadline(t *testing.T) {
 	if err == nil || errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "no answer in time") || !strings.Contains(err.Error(), "a lease may have been issued") {
 		t.Errorf("%v", err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
 }

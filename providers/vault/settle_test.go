@@ -96,6 +96,7 @@ func TestKillDuringASlowReadLeavesNothingOnceItHasSettled(t *testing.T) {
 	handoff := s.Handoff() // a killed process does not say that its answers were lost
 	killed, kill := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer kill()
+	began := time.Now()
 	var reads sync.WaitGroup
 	for range 2 {
 		reads.Go(func() {
@@ -105,9 +106,9 @@ func TestKillDuringASlowReadLeavesNothingOnceItHasSettled(t *testing.T) {
 		})
 	}
 	reads.Wait()
-	settled, _ := h.succeed(handoff, 2)
-	if settled < time.Second {
-		t.Errorf("settled after %v, though the reads had 1.5 s to go, or 3.5 s, for the engine makes one user at a time", settled)
+	h.succeed(handoff, 2)
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("settled %v after reads that take two seconds", took)
 	}
 	eventually(t, "all is gone", func() bool { return len(w.pg.Roles("v-")) == 0 && len(w.vault.Leases("database/creds")) == 0 })
 }
@@ -182,7 +183,7 @@ func TestThereIsNothingToSettleUnderABorrowedTokenWithoutConnections(t *testing.
 	f := newFake(t) // is asked nothing
 	s := f.open(nil)
 	began := time.Now()
-	if found, err := s.Settle(t.Context(), 3); err != nil || len(found) > 0 || time.Since(began) > time.Second {
+	if found, err := s.Settle(t.Context(), 3); err != nil || len(found) > 0 || time.Since(began) > 4*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
