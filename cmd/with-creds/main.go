@@ -3,7 +3,8 @@
 //
 //	with-creds -c 'vault:database/creds/readonly as=postgres' -- pg_dump -h db app
 //
-// This package turns flags and environment into settings and calls package step; one file a command.
+// This package turns flags and environment into settings and calls package step; one file a command. What an operator does without a run (doctor, lease, sweep)
+// asks the providers themselves.
 package main
 
 import (
