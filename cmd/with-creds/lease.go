@@ -53,10 +53,11 @@ func places(c *cli.Context) []place {
 	if !c.Args().Present() {
 		return []place{{provider: "vault"}}
 	}
-	return ids(c)
+	return placesNamed(c)
 }
 
-func ids(c *cli.Context) []place {
+// placesNamed are the arguments, which may be leases' IDs.
+func placesNamed(c *cli.Context) []place {
 	var all []place
 	for _, arg := range c.Args().Slice() {
 		all = append(all, placeOf(arg))
@@ -112,7 +113,7 @@ func (o *operator) lookup(c *cli.Context) ([]lookedUp, error) {
 	if !c.Args().Present() {
 		return nil, errNoID
 	}
-	for _, p := range ids(c) {
+	for _, p := range placesNamed(c) {
 		s, f, err := o.finder(p.provider)
 		if err != nil {
 			return nil, err

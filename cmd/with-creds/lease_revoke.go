@@ -71,7 +71,7 @@ func (w *world) revokeLeases(o *operator, c *cli.Context) error {
 // revokeNamed ends the leases that are named. One that there is not is what was wanted; but it may be a slip of the hand, so it is told.
 func (o *operator) revokeNamed(c *cli.Context) ([]revoked, error) {
 	var all []revoked
-	for _, p := range ids(c) {
+	for _, p := range placesNamed(c) {
 		s, f, err := o.finder(p.provider)
 		if err != nil {
 			return all, err
@@ -115,7 +115,7 @@ func (o *operator) end(s *lease.Session, l providers.Lease, sync bool) revoked {
 // revokePlaces ends all leases under each place that is named.
 func (w *world) revokePlaces(o *operator, c *cli.Context) ([]revoked, error) {
 	var all []revoked
-	for _, p := range ids(c) {
+	for _, p := range placesNamed(c) {
 		if strings.Trim(p.path, "/") == "" && p.provider == "vault" {
 			return all, errors.New("revoking every lease that Vault has, logins included, is not done: name a path, as in database/creds")
 		}
@@ -149,7 +149,7 @@ func (w *world) revokePlace(o *operator, c *cli.Context, p place) ([]revoked, er
 	if queue, ok := s.Session.(providers.Dropper); ok && !c.Bool("sync") {
 		proof, err := queue.Drop(o.ctx, p.path)
 		if err == nil {
-			return each(found, proof), nil
+			return eachAs(found, proof), nil
 		}
 		if !errors.Is(err, providers.ErrRefused) {
 			return nil, err
@@ -163,8 +163,8 @@ func (w *world) revokePlace(o *operator, c *cli.Context, p place) ([]revoked, er
 	return all, o.lookAgain(f, p, found)
 }
 
-// each is the same for each of the leases.
-func each(leases []providers.Lease, proof providers.Proof) []revoked {
+// eachAs gives each of the leases the same outcome.
+func eachAs(leases []providers.Lease, proof providers.Proof) []revoked {
 	all := make([]revoked, len(leases))
 	for i, l := range leases {
 		all[i] = revoked{Provider: l.Provider, Lease: l.ID, Proof: proof}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -207,13 +206,4 @@ func signalNamed(name string) (syscall.Signal, error) {
 		return s, nil
 	}
 	return 0, fmt.Errorf("--on-rotate (WITH_CREDS_ON_ROTATE): %q is not a signal such as HUP or USR1", name)
-}
-
-func commandNames(c *cli.Context) []string {
-	var names []string
-	for _, command := range c.App.Commands {
-		names = append(names, command.Name)
-	}
-	slices.Sort(names)
-	return names
 }

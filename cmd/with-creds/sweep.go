@@ -289,26 +289,33 @@ func (o *operator) sweepExpired(provider string, past time.Duration, dry bool) (
 		return nil, err
 	}
 	if dry {
-		return each(found, ""), nil
+		return eachAs(found, ""), nil
 	}
 	return o.endEach(s, found, true), nil
 }
 
 // verdict is an error when something is left that should not be.
 func (s *sweeping) verdict() error {
-	left := 0
+	runs, logins := 0, 0
 	for _, j := range s.Journals {
 		if j.State == stateLeft {
-			left++
+			runs++
 		}
 	}
 	for _, l := range s.Expired {
 		if l.failed() {
-			left++
+			logins++
 		}
 	}
-	if left == 0 {
+	var left []string
+	if runs > 0 {
+		left = append(left, fmt.Sprintf("%d run%s", runs, plural(runs, "", "s")))
+	}
+	if logins > 0 {
+		left = append(left, fmt.Sprintf("%d login%s", logins, plural(logins, "", "s")))
+	}
+	if left == nil {
 		return nil
 	}
-	return fmt.Errorf("something is left of %d run%s", left, plural(left, "", "s"))
+	return fmt.Errorf("something is left of %s", strings.Join(left, " and "))
 }

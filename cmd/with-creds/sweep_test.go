@@ -408,3 +408,24 @@ func TestSweepTellsOfACommandThatOutlivedItsRun(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+func TestSweepTellsOfRunsAndOfLoginsApart(t *testing.T) {
+	run, login := &swept{State: stateLeft}, revoked{Error: "no"}
+	for _, c := range []struct {
+		swept sweeping
+		want  string
+	}{
+		{sweeping{Journals: []*swept{{State: stateDone}}, Expired: []revoked{{}}}, ""},
+		{sweeping{Journals: []*swept{run}}, "something is left of 1 run"},
+		{sweeping{Expired: []revoked{login, {}, login}}, "something is left of 2 logins"},
+		{sweeping{Journals: []*swept{run, run}, Expired: []revoked{login}}, "something is left of 2 runs and 1 login"},
+	} {
+		got := ""
+		if err := c.swept.verdict(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

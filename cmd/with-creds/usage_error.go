@@ -105,6 +105,15 @@ func misplaced(c *cli.Context, words, command []string) error {
 	return fmt.Errorf("%q stands before the --: flags go there, the command after it%s", first, near)
 }
 
+func commandNames(c *cli.Context) []string {
+	var names []string
+	for _, command := range c.App.Commands {
+		names = append(names, command.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
 // sourced reports whether a word looks like the beginning of a spec, that of a misspelt provider included.
 func sourced(word string) bool {
 	provider, _, found := strings.Cut(word, ":")
