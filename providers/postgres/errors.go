@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -107,7 +109,9 @@ func (p plain) Error() string {
 		}
 		return text + " [" + pgErr.Code + "]"
 	}
-	return strings.Join(strings.Fields(p.error.Error()), " ")
+	// Each try of pgx's has a line, and one with TLS often fails as one without.
+	lines := slices.Compact(strings.Split(p.error.Error(), "\n"))
+	return strings.Join(strings.Fields(strings.Join(lines, "; ")), " ")
 }
 
 // unanswered marks the error of a request whose answer did not come, so that the server may still carry it out.
@@ -130,6 +134,9 @@ func advice(err error) string {
 		return ": another session holds a lock on something the role made (see pg_locks); it is tried again"
 	case codeReadOnly:
 		return ": this is a standby or read-only: name the primary, or several hosts with target_session_attrs=read-write"
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return ": check that a server listens there, and the address in " + urlVariable + " or PGHOST and PGPORT"
 	}
 	return ""
 }
