@@ -115,6 +115,9 @@ func advice(err error) string {
 	case errNoRight:
 		return ": the administrator needs the role WITH ADMIN OPTION (or, if it cannot even log in, its password in " + urlVariable + ")"
 	case errSpecificAccess, errTableAccessDenied, errDBAccessDenied, errCannotGrantRole:
+		if number(err) == errDBAccessDenied && errors.Is(err, errNotSent) {
+			return ": leave the database out of " + urlVariable + " or MYSQL_DATABASE: it is not needed, and the administrator may not enter it"
+		}
 		return ": the administrator needs CREATE USER, the role WITH ADMIN OPTION, PROCESS, CONNECTION ADMIN, SELECT on mysql.* and, on MariaDB, UPDATE on mysql.*"
 	case errKillDenied:
 		return ": the administrator needs CONNECTION ADMIN (CONNECTION_ADMIN on MySQL) to end sessions"
