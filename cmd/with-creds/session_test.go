@@ -367,6 +367,60 @@ func TestStartThatFailsFailsTheJob(t *testing.T) {
 	j.over()
 }
 
+// TestStartThatIsRefusedFailsTheEvalOfItsOutput is about what is refused before a keeper is there: the shell sees the status of eval, and not that of start.
+func TestStartThatIsRefusedFailsTheEvalOfItsOutput(t *testing.T) {
+	j := newJob(t, nil)
+	for _, c := range []struct {
+		args   []string
+		github bool // a step of GitHub's: its output is no shell's
+		want   int
+	}{
+		{[]string{"-c", "nowhere:x"}, false, failed},
+		{[]string{"-c", "vault:kv/data/app as=nothing"}, false, failed},
+		{[]string{"-c", "vault:kv/data/app", "--leash", "soon"}, false, failed},
+		{[]string{"-c", "vault:kv/data/app", "--job-timeout", "soon"}, false, failed},
+		{[]string{"-c", "vault:kv/data/app", "--watch", "999999999"}, false, failed},
+		{[]string{"-c", "vault:kv/data/app", "--bogus"}, false, failed},
+		{[]string{"-c", "vault:kv/data/app", "a-word"}, false, failed},
+		{[]string{"-c", "nowhere:x", "--format", "json"}, false, 0},
+		{[]string{"-c", "vault:kv/data/app", "--leash", "soon"}, true, 0},
+	} {
+		shell := exec.Command("sh", append([]string{"-c", `eval "$("$0" start "$@")"`, j.exe}, c.args...)...)
+		shell.Dir = j.dir
+		for name, value := range j.env {
+			shell.Env = append(shell.Env, name+"="+value)
+		}
+		if c.github {
+			shell.Env = append(shell.Env, "GITHUB_ACTIONS=true", "GITHUB_ENV="+j.path("env"), "GITHUB_OUTPUT="+j.path("output"))
+		}
+		if out, _ := shell.CombinedOutput(); shell.ProcessState.ExitCode() != c.want {
+			t.Errorf("%q: the shell ends with %d, want %d\n%s", c.args, shell.ProcessState.ExitCode(), c.want, out)
+		}
+	}
+}
+
+func TestStartThatFailsLeavesItsOutputAsItWas(t *testing.T) {
+	j := newJob(t, nil)
+	fresh, there := j.path("fresh.env"), j.path("there.env")
+	if err := os.WriteFile(there, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-c", "nowhere:x"}, {"-c", "vault:kv/data/app", "--watch", "999999999"}, {"-c", "vault:kv/data/app", "--leash", "soon"}} {
+		for _, file := range []string{fresh, there} {
+			if _, _, code := j.step(append([]string{"start", "--format", "dotenv", "--output", file}, args...)...); code != failed {
+				t.Errorf("%q: code %d", args, code)
+			}
+		}
+		if _, err := os.Lstat(fresh); !os.IsNotExist(err) {
+			t.Errorf("%q left %s: %v", args, fresh, err)
+		}
+		if text, err := os.ReadFile(there); err != nil || string(text) != "theirs" {
+			t.Errorf("%q: what was there is %q now: %v", args, text, err)
+		}
+		os.Remove(fresh)
+	}
+}
+
 // hostile are values as a server may answer them.
 func hostile() map[string]string {
 	return map[string]string{

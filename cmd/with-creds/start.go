@@ -33,8 +33,11 @@ func (w *world) startCommand() *cli.Command {
 			&cli.StringFlag{Name: "job-timeout", Usage: "give everything back after `DURATION` (default: the time that the CI says the job may take, else " + longestJob.String() + ")"},
 			&cli.StringFlag{Name: "watch", Usage: "give everything back when the process `PID` has ended; auto: the CI's own for this job, where it has one; none (default auto)"},
 		}, flags()...),
-		Action:       w.start,
-		OnUsageError: usageError,
+		Action: w.start,
+		OnUsageError: func(c *cli.Context, err error, isSubcommand bool) error {
+			w.failEval(c, starting{})
+			return usageError(c, err, isSubcommand)
+		},
 	}
 }
 
@@ -97,17 +100,25 @@ func (w *world) judgeStart(c *cli.Context) (starting, error) {
 // start is `with-creds start`: in the process that the job calls it spawns the keeper and passes on what that was given; in the keeper it is the run.
 func (w *world) start(c *cli.Context) error {
 	s, err := w.judgeStart(c)
-	if err != nil {
-		return err
-	}
-	if w.keeper != nil {
+	switch {
+	case err == nil && w.keeper != nil:
 		return w.keep(s)
+	case err == nil:
+		err = w.begin(s)
 	}
+	if w.keeper == nil && (err != nil || w.code != 0) {
+		w.failEval(c, s)
+	}
+	return err
+}
+
+// begin is start in the process that the job calls. Of one that fails nothing is left.
+func (w *world) begin(s starting) (err error) {
 	to, err := w.destination(s)
 	if err != nil {
 		return err
 	}
-	defer to.close()
+	defer func() { to.end(err == nil && w.code == 0) }()
 	if _, err := step.Plan(s.specs, s.options(w, nil).Providers, s.bindOptions()); err != nil {
 		return err
 	}
@@ -160,18 +171,15 @@ func (w *world) passOn(s starting, to destination, begun *session.Starting, sign
 	}()
 	grant, end, err := begun.Await(say)
 	if err != nil {
-		w.whenFailed(s)
 		return err
 	}
 	if end != nil {
-		w.whenFailed(s)
 		w.code = max(end.Code, failed)
 		return nil
 	}
 	if err := w.write(s, to, *grant); err != nil {
 		begun.Abandon(err.Error())
 		_, _, _ = begun.Await(say) // everything is given back before this process says that it failed
-		w.whenFailed(s)
 		return err
 	}
 	if err := begun.Kept(); err != nil {

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/with-creds/with-creds/pipelines"
 )
@@ -17,9 +18,14 @@ type destination struct {
 	file *os.File
 }
 
-func (d destination) close() {
-	if d.file != nil {
-		d.file.Close()
+// end closes it, and removes the file of a start that failed.
+func (d destination) end(keep bool) {
+	if d.file == nil {
+		return
+	}
+	d.file.Close()
+	if !keep {
+		os.Remove(d.file.Name())
 	}
 }
 
@@ -33,11 +39,10 @@ func (w *world) destination(s starting) (destination, error) {
 	}
 	path := s.output
 	if path == "" && s.format != "session" {
-		info, err := w.stdout.Stat()
-		switch {
-		case err == nil && info.Mode()&os.ModeCharDevice != 0 && !isNull(info):
+		if onTerminal(w.stdout) {
 			return destination{}, fmt.Errorf("start would show the credentials on the terminal: eval \"$(with-creds start …)\", or name a file with --output")
-		case err == nil && info.Mode().IsRegular():
+		}
+		if info, err := w.stdout.Stat(); err == nil && info.Mode().IsRegular() {
 			path, _ = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", w.stdout.Fd())) // where there is no /proc there is no GitLab runner's shell either
 		}
 	}
@@ -54,18 +59,24 @@ func (w *world) destination(s starting) (destination, error) {
 	return destination{f, f}, nil
 }
 
-func isNull(info fs.FileInfo) bool {
+// onTerminal reports whether a person sees what is written to a file.
+func onTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
 	null, err := os.Stat(os.DevNull)
-	return err == nil && os.SameFile(info, null)
+	return err != nil || !os.SameFile(info, null)
 }
 
-// whenFailed lets `eval "$(with-creds start)"` fail, which otherwise succeeds on the empty text of a failure.
-func (w *world) whenFailed(s starting) {
-	if s.format == "shell" && s.output == "" {
-		fmt.Fprintf(w.stdout, "(exit %d)\n", failed)
+// failEval lets `eval "$(with-creds start)"` fail, which otherwise succeeds on the empty text of a failure.
+func (w *world) failEval(c *cli.Context, s starting) {
+	format := s.format
+	if format == "" { // it failed before that was settled
+		format, _ = s.chooseFormat(c.String("format"), environment(w.env))
 	}
-	if s.output != "" {
-		os.Remove(s.output)
+	if format == "shell" && c.String("output") == "" && !onTerminal(w.stdout) {
+		fmt.Fprintf(w.stdout, "(exit %d)\n", failed)
 	}
 }
 
