@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func TestVaultTrustsTheJobsOfOneRepositoryByWhatTheReadmeTellsIt(t *testing.T) {
 	}
 	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home, "VAULT_ADDR=" + vault.Addr}
 	c := exec.Command("bash", "-euo", "pipefail", "-c", strings.Replace(those(t, readme, "shell", 1)[0], "oidc_discovery_url="+github.Name, "jwt_validation_pubkeys=@github.pem", 1))
-	c.Dir, c.Env = home, append(env, "VAULT_TOKEN="+vault.Client.Token())
+	c.Dir, c.Env = home, slices.Concat(env, []string{"VAULT_TOKEN=" + vault.Client.Token()})
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -43,8 +44,8 @@ func TestVaultTrustsTheJobsOfOneRepositoryByWhatTheReadmeTellsIt(t *testing.T) {
 	for repository, code := range map[string]int{"acme/app": 0, "acme/fork": 125} {
 		c := exec.Command(filepath.Join(bin, "with-creds"), "-c", "vault:database/creds/readonly as=postgres", "--vault-auth", "jwt", "--vault-role", "ci", "--",
 			"psql", "-h", pg.Host, "-d", "app", "-Atc", "select count(*) from items")
-		c.Dir, c.Env = home, append(env, "PGPORT="+strconv.Itoa(pg.Port), "WITH_CREDS_VAULT_JWT="+
-			github.Token(map[string]any{"sub": "repo:" + repository, "aud": "https://vault.example", "repository": repository}))
+		c.Dir, c.Env = home, slices.Concat(env, []string{"PGPORT=" + strconv.Itoa(pg.Port), "WITH_CREDS_VAULT_JWT=" +
+			github.Token(map[string]any{"sub": "repo:" + repository, "aud": "https://vault.example", "repository": repository})})
 		out, _ := c.CombinedOutput()
 		if got := c.ProcessState.ExitCode(); got != code || (code == 0) != strings.Contains(string(out), "1 proven") {
 			t.Errorf("a job of %s: exit code %d, want %d\n%s", repository, got, code, out)
