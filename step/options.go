@@ -27,7 +27,7 @@ type Options struct {
 	Bind    bind.Options
 	PassEnv []string // secrets of with-creds' own that the command may inherit
 	DropEnv []string // variables it may not, beside those that the providers name
-	Mask    bool
+	Mask    bool     // the secrets in the command's output
 	MaskNow []string // values the command already has, to be masked as well
 	Hold    *Hold    // instead of a command: others are given the credentials
 	Lent    *Lent    // instead of specs: the credentials are another's
@@ -35,15 +35,15 @@ type Options struct {
 	Masking func(value string) (string, bool)
 	Temp    string // the variable that names the CI's own temporary directory; empty: it has none
 
-	Leash         time.Duration
-	Grace         time.Duration
-	IssueTimeout  time.Duration // default 60 s
-	ReadyTimeout  time.Duration // for a service that takes a while to know a new credential; 0: none is waited for
-	RevokeTimeout time.Duration
+	Leash         time.Duration  // nothing that can be renewed is left with more life while the command runs; 0: what the role gives
+	Grace         time.Duration  // from the first termination signal, or from the command's end for what it left behind, to SIGKILL
+	IssueTimeout  time.Duration  // default 60 s
+	ReadyTimeout  time.Duration  // for a service that takes a while to know a new credential; 0: none is waited for
+	RevokeTimeout time.Duration  // how long revoking is retried here, before the guard goes on with it
 	WarnOnly      bool           // --revoke-failure=warn
 	KillOnExpiry  bool           // --on-expiry=kill
 	OnRotate      syscall.Signal // 0: none
-	EnvFile       string
+	EnvFile       string         // where the variables are written instead; "auto": a private place; empty: they are in the environment
 
 	Guard   *guard.Options // nil: no guard
 	Receipt string         // where to write it; empty: nowhere
@@ -51,7 +51,7 @@ type Options struct {
 	Log     Log
 }
 
-// Log is where a run's own words go. Nil functions say nothing.
+// Log is where a run's own words go: a line each, never a secret, from several goroutines at once. Nil functions say nothing.
 type Log struct {
 	Say   func(format string, args ...any) // the two lines of a run, and what it waits for
 	Warn  func(format string, args ...any)
@@ -75,6 +75,6 @@ func (l Log) orSilent() Log {
 
 // A Result is how a run ended.
 type Result struct {
-	Code    int
+	Code    int // the process's exit code: the command's own, 128+n when signal n killed it, 125 to 127 as env(1) has them
 	Receipt receipt.Receipt
 }
