@@ -14,7 +14,7 @@ FUZZTIME ?= 20s
 N ?= 1000
 
 # `./...` matches nothing under testdata, nor does any other pattern.
-TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/bench/*.go testdata/engines/*.go testdata/engines/trial/*.go testdata/pipelines/*.go))))
+TESTDATA_PACKAGES = $(sort $(patsubst %/,./%,$(dir $(wildcard testdata/harness/*.go testdata/harness/sqlpromises/*.go testdata/bench/*.go testdata/engines/*.go testdata/engines/trial/*.go testdata/pipelines/*.go))))
 
 # lists PACKAGES PATTERN: fails where no test, benchmark or fuzz target is so called, for `go test -run` alone would call that a success.
 lists = go test -list '$(2)' $(1) | grep -E '^(Test|Benchmark|Fuzz)' >/dev/null || { echo 'make $@: nothing in $(1) is called $(2)' >&2; exit 1; }

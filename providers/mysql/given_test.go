@@ -15,6 +15,7 @@ import (
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/providers/sqluser"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // givenVariable names a server to be tried beside the MariaDB that all other tests use: MySQL is not to be had from Debian's stable releases.
@@ -34,7 +35,7 @@ func TestAGivenServerServes(t *testing.T) {
 		Run: "r7k2", Leash: 3 * time.Second,
 		Lookup: func(name string) (string, bool) { return address, name == urlVariable },
 	}
-	opened, err := Provider{}.Open(within(t, 60*time.Second), settings)
+	opened, err := Provider{}.Open(harness.Within(t, 60*time.Second), settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestAGivenServerServes(t *testing.T) {
 		}
 		db := sql.OpenDB(connector)
 		t.Cleanup(func() { db.Close() })
-		conn, err := db.Conn(within(t, 60*time.Second))
+		conn, err := db.Conn(harness.Within(t, 60*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,17 +89,17 @@ func TestAGivenServerServes(t *testing.T) {
 	}
 	issue := func() providers.Credential {
 		t.Helper()
-		c, err := s.Issue(within(t, 60*time.Second), ask("wct_read", "database=wct"))
+		c, err := s.Issue(harness.Within(t, 60*time.Second), ask("wct_read", "database=wct"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
 
-	if _, err := s.Issue(within(t, 60*time.Second), ask("wct_make")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "has CREATE USER") {
+	if _, err := s.Issue(harness.Within(t, 60*time.Second), ask("wct_make")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "has CREATE USER") {
 		t.Errorf("a role that makes users: %v", err)
 	}
-	if _, err := s.Issue(within(t, 60*time.Second), ask("wct_nobody")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "no such role") {
+	if _, err := s.Issue(harness.Within(t, 60*time.Second), ask("wct_nobody")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "no such role") {
 		t.Errorf("a role that is not there: %v", err)
 	}
 
@@ -112,7 +113,7 @@ func TestAGivenServerServes(t *testing.T) {
 		t.Error("writing was allowed")
 	}
 	if len(c.Warnings) == 0 {
-		l, err := s.Renew(within(t, 60*time.Second), c.Lease, time.Minute)
+		l, err := s.Renew(harness.Within(t, 60*time.Second), c.Lease, time.Minute)
 		if err != nil || time.Until(l.Expires) < 50*time.Second {
 			t.Errorf("renewed until %v, %v", l.Expires, err)
 		}
@@ -122,7 +123,7 @@ func TestAGivenServerServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if proof, err := guard.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+		if proof, err := guard.Revoke(harness.Within(t, 60*time.Second), c.Lease); proof != providers.Proven {
 			t.Errorf("%v, %v", proof, err)
 		}
 	}
@@ -135,9 +136,9 @@ func TestAGivenServerServes(t *testing.T) {
 		t.Logf("this server does not end users by itself: %q", c.Warnings)
 	} else {
 		login(c)
-		eventually(t, "ended by the server", func() bool { return left(c.Lease) == "0 0 0" })
+		harness.Eventually(t, "ended by the server", func() bool { return left(c.Lease) == "0 0 0" })
 	}
-	if proof, err := guard.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+	if proof, err := guard.Revoke(harness.Within(t, 60*time.Second), c.Lease); proof != providers.Proven {
 		t.Errorf("%v, %v", proof, err)
 	}
 
@@ -145,13 +146,13 @@ func TestAGivenServerServes(t *testing.T) {
 	if _, err := login(c).ExecContext(t.Context(), "CREATE VIEW wct.v AS SELECT 1"); err != nil {
 		t.Fatal(err)
 	}
-	if proof, err := guard.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+	if proof, err := guard.Revoke(harness.Within(t, 60*time.Second), c.Lease); proof != providers.Proven {
 		t.Errorf("a user that is a definer: %v, %v", proof, err)
 	}
 
 	// An administrator with no more rights than the documentation asks of MySQL. (MariaDB's has a test of its own.)
 	mariadb := false
-	if err := s.use(within(t, 60*time.Second), func(c *connection) error { mariadb = c.mariadb; return nil }); err != nil || mariadb {
+	if err := s.use(harness.Within(t, 60*time.Second), func(c *connection) error { mariadb = c.mariadb; return nil }); err != nil || mariadb {
 		return
 	}
 	password := sqluser.NewPassword()
@@ -162,14 +163,14 @@ func TestAGivenServerServes(t *testing.T) {
 	target.User, target.Password, target.Database = "wct_deputy", password, ""
 	deputy := newSession(target, settings)
 	t.Cleanup(func() { deputy.Close(context.Background()) })
-	c, err = deputy.Issue(within(t, 60*time.Second), ask("wct_read", "database=wct", "ttl=30m"))
+	c, err = deputy.Issue(harness.Within(t, 60*time.Second), ask("wct_read", "database=wct", "ttl=30m"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := login(c).ExecContext(t.Context(), "CREATE VIEW wct.w AS SELECT 1"); err != nil {
 		t.Fatal(err)
 	}
-	proof, err := deputy.Revoke(within(t, 60*time.Second), c.Lease)
+	proof, err := deputy.Revoke(harness.Within(t, 60*time.Second), c.Lease)
 	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "it is locked") || !strings.Contains(err.Error(), "another DEFINER") {
 		t.Errorf("a definer, for an administrator who may not leave views without one: %v, %v", proof, err)
 	}
@@ -177,7 +178,7 @@ func TestAGivenServerServes(t *testing.T) {
 		t.Errorf("it can still log in: %v", r)
 	}
 	admin("DROP VIEW wct.w")
-	if proof, err := deputy.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+	if proof, err := deputy.Revoke(harness.Within(t, 60*time.Second), c.Lease); proof != providers.Proven {
 		t.Errorf("once nothing names it: %v, %v", proof, err)
 	}
 	if got := left(c.Lease); got != "0 0 0" {

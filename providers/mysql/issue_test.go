@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 
 func TestIssuedUserMayDoWhatItsRoleMayAndNoMore(t *testing.T) {
 	s := openShop(t)
-	_, fields := s.issue("readonly")
+	_, fields := s.Issue("readonly")
 	conn := s.login(fields)
 	var n int
 	if err := conn.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM orders").Scan(&n); err != nil || n != 100 {
@@ -52,58 +51,19 @@ func TestUserNamesTheRunAndEveryServerTakesIt(t *testing.T) {
 	}
 }
 
-func TestIntentIsToldBeforeTheUserExistsAndSufficesToRevoke(t *testing.T) {
-	s := openShop(t, events)
-	settings := s.settings()
-	var existed []string
-	settings.Intend = func(l providers.Lease) error {
-		s.intents = append(s.intents, l)
-		existed = s.Users("wc_")
-		return nil
-	}
-	session := s.open(settings)
-	c, err := session.Issue(within(t, 60*time.Second), ask("readonly"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(s.intents) != 1 || len(existed) != 0 || s.intents[0].ID != c.Lease.ID {
-		t.Fatalf("intents %v, users at that moment %q", s.intents, existed)
-	}
-	s.revoke(s.guard(session), s.intents[0])
-}
-
-func TestAForbiddenIntentMakesNoUser(t *testing.T) {
-	s := openShop(t)
-	settings := s.settings()
-	settings.Intend = func(providers.Lease) error { return errors.New("the guard is lost") }
-	_, err := s.open(settings).Issue(within(t, 60*time.Second), ask("readonly"))
-	if err == nil || !strings.Contains(err.Error(), "the guard is lost") || errors.Is(err, providers.ErrUnanswered) {
-		t.Errorf("error: %v", err)
-	}
-	if users := s.Users("wc_"); len(users) != 0 {
-		t.Errorf("left: %q", users)
-	}
-}
-
 func TestNoPasswordCrossesTheWireOrStandsInALog(t *testing.T) {
 	s := openShop(t, harness.MariaDBSetting("plugin-load-add", "auth_ed25519"))
-	w := harness.NewWire(t, s.address(), harness.NoFault)
-	s.env[urlVariable] = w.Through(s.AdminURL("shop"))
-	session := s.open(s.settings())
+	w, session := s.Over()
 	for _, way := range []auth{authNative, authEd25519} {
-		c, err := session.Issue(within(t, 60*time.Second), ask("readonly", "auth="+string(way)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		password, _ := c.Field("password")
-		s.login(map[string]string{"username": c.Lease.ID, "password": password.Value}) // it is the password
-		s.revoke(session, c.Lease)
+		c, fields := s.IssueBy(session, "readonly", "auth="+string(way))
+		s.login(fields) // it is the password
+		s.Revoke(session, c.Lease)
 		if !strings.Contains(w.Sent(), c.Lease.ID) {
 			t.Fatal("the statement that made the user is not on the wire: the check is void")
 		}
 		for where, text := range map[string]string{"the wire": w.Sent() + w.Received(), "the server's log": s.Log(), "the lease": fmt.Sprintf("%+v", c.Lease),
 			"the credential printed": fmt.Sprintf("%v %+v %#v", c, c, c)} {
-			for _, secret := range []string{password.Value, s.Password} {
+			for _, secret := range []string{fields["password"], s.Password} {
 				if where == "the server's log" && secret == s.Password {
 					continue // the harness itself sends it there
 				}
@@ -119,20 +79,20 @@ func TestARoleThatCouldMakeLoginsIsRefused(t *testing.T) {
 	s := openShop(t)
 	s.Exec("CREATE ROLE maker; GRANT CREATE USER ON *.* TO maker; CREATE ROLE outer1; GRANT maker TO outer1; CREATE ROLE super1; GRANT SUPER ON *.* TO super1")
 	for role, why := range map[string]string{"maker": "maker has CREATE USER", "outer1": "maker has CREATE USER", "super1": "super1 has SUPER"} {
-		_, err := s.session.Issue(within(t, 60*time.Second), ask(role))
+		_, err := s.Session.Issue(harness.Within(t, 60*time.Second), ask(role))
 		if !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %v", role, err)
 		}
 	}
-	if len(s.intents) != 0 || len(s.Users("wc_")) != 0 {
+	if len(s.Intents()) != 0 || len(s.Users("wc_")) != 0 {
 		t.Error("something was made all the same")
 	}
 	s.Exec("CREATE ROLE wide; GRANT FILE, INSERT ON *.* TO wide")
-	c, _ := s.issue("wide")
+	c, _ := s.Issue("wide")
 	if text := strings.Join(c.Warnings, "\n"); !strings.Contains(text, "has FILE") || !strings.Contains(text, "mysql with its accounts included") {
 		t.Errorf("warnings: %q", c.Warnings)
 	}
-	s.revoke(s.session, c.Lease)
+	s.Revoke(s.Session, c.Lease)
 }
 
 func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
@@ -152,7 +112,7 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 		{ask("readonly", "ttl=1"), "write 15m"},
 		{ask("readonly\x01"), "control character"},
 	} {
-		_, err := s.session.Issue(within(t, 60*time.Second), test.request)
+		_, err := s.Session.Issue(harness.Within(t, 60*time.Second), test.request)
 		if !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), "mysql: ") ||
 			strings.Count(err.Error(), "mysql: ") != 1 {
 			t.Errorf("%v: %v", test.request, err)
@@ -161,8 +121,8 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 	if users := s.Users("wc_"); len(users) != 0 {
 		t.Errorf("left: %q", users)
 	}
-	s.env[urlVariable] = s.URL(s.User, "wrong", "")
-	if _, err := (Provider{}).Open(within(t, 60*time.Second), s.settings()); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "check the administrator's login") {
+	s.Env[urlVariable] = s.URL(s.User, "wrong", "")
+	if _, err := (Provider{}).Open(harness.Within(t, 60*time.Second), s.Settings()); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "check the administrator's login") {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
@@ -170,59 +130,39 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 func TestAdministratorWithTheDocumentedRightsSufficesAndWithLessIsTold(t *testing.T) {
 	s := openShop(t, events)
 	s.deputize("deputy", "GRANT EVENT ON mysql.* TO deputy")
-	c, fields := s.issue("readwrite")
+	c, fields := s.Issue("readwrite")
 	s.login(fields)
 	if c.Lease.Expires.IsZero() || len(c.Warnings) != 0 {
 		t.Errorf("expires %v, warnings %q", c.Lease.Expires, c.Warnings)
 	}
-	s.revoke(s.guard(s.session), c.Lease)
+	s.Revoke(s.Guard(s.Session), c.Lease)
 
 	s.deputize("unpunctual")
-	c, fields = s.issue("readwrite")
+	c, fields = s.Issue("readwrite")
 	s.login(fields)
 	if !c.Lease.Expires.IsZero() || !strings.Contains(strings.Join(c.Warnings, ""), "GRANT EVENT ON mysql.*") {
 		t.Errorf("expires %v, warnings %q", c.Lease.Expires, c.Warnings)
 	}
-	s.revoke(s.guard(s.session), c.Lease)
+	s.Revoke(s.Guard(s.Session), c.Lease)
 
 	s.deputize("stranger", "REVOKE readonly FROM stranger")
-	s.intents = nil
-	if _, err := s.session.Issue(within(t, 60*time.Second), ask("readonly")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "the role WITH ADMIN OPTION") {
+	s.Intents()
+	if _, err := s.Session.Issue(harness.Within(t, 60*time.Second), ask("readonly")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "the role WITH ADMIN OPTION") {
 		t.Errorf("without the role: %v", err)
 	}
-	if len(s.intents) != 1 {
-		t.Fatalf("%d intents, want one: the user was made before the role was refused", len(s.intents))
+	told := s.Intents()
+	if len(told) != 1 {
+		t.Fatalf("%d intents, want one: the user was made before the role was refused", len(told))
 	}
-	s.revoke(s.session, s.intents[0])
+	s.Revoke(s.Session, told[0])
 
 	s.deputize("blind", "REVOKE PROCESS ON *.* FROM blind")
-	s.intents = nil
-	if _, err := s.session.Issue(within(t, 60*time.Second), ask("readonly")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "GRANT PROCESS") {
+	s.Intents()
+	if _, err := s.Session.Issue(harness.Within(t, 60*time.Second), ask("readonly")); !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "GRANT PROCESS") {
 		t.Errorf("without PROCESS: %v", err)
 	}
-	if len(s.intents) != 0 {
+	if len(s.Intents()) != 0 {
 		t.Error("a user was going to be made that cannot be ended")
-	}
-}
-
-func TestTwentyIssuesAtOnceOverOneLogin(t *testing.T) {
-	s := openShop(t)
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			c, err := s.session.Issue(within(t, 60*time.Second), ask("readonly"))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if proof, err := s.session.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if users := s.Users("wc_"); len(users) != 0 {
-		t.Errorf("left: %q", users)
 	}
 }
 
@@ -232,7 +172,7 @@ func TestExamineSaysWhatEachPromiseRestsOn(t *testing.T) {
 	says := func() string {
 		t.Helper()
 		var all []string
-		for _, f := range s.session.Examine(within(t, 60*time.Second), []providers.Request{ask("readonly"), ask("maker"), ask("nobody"), ask("readonly")}) {
+		for _, f := range s.Session.Examine(harness.Within(t, 60*time.Second), []providers.Request{ask("readonly"), ask("maker"), ask("nobody"), ask("readonly")}) {
 			all = append(all, fmt.Sprintf("%s %s: %s → %s", f.Level, f.Promise, f.Says, f.Fix))
 		}
 		return strings.Join(all, "\n")
@@ -257,7 +197,7 @@ func TestExamineSaysWhatEachPromiseRestsOn(t *testing.T) {
 	want(says(), "ok P2: the server ends a user")
 	s.deputize("blind", "REVOKE PROCESS ON *.* FROM blind", "REVOKE CREATE USER ON *.* FROM blind")
 	want(says(), "fail P1: ", "may not make users")
-	if len(s.intents) != 0 || len(s.Users("wc_")) != 0 {
+	if len(s.Intents()) != 0 || len(s.Users("wc_")) != 0 {
 		t.Error("something was issued")
 	}
 }

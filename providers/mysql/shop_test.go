@@ -3,32 +3,25 @@
 package mysql
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
-	"net"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/harness"
+	"github.com/with-creds/with-creds/testdata/harness/sqlpromises"
 )
 
-// A shop is a server with a small database and the roles readonly and readwrite, and a session with it.
+func TestPromisesOfEverySQLServer(t *testing.T) {
+	sqlpromises.Test(t, func(t *testing.T) *sqlpromises.Shop { return openShop(t, events).Shop })
+}
+
+// A shop is a MariaDB server with a small database and the roles readonly and readwrite, and a session with it.
 type shop struct {
 	*harness.MariaDBServer
-	t       *testing.T
-	env     map[string]string
-	session *Session
-	sent    atomic.Int64
-
-	mu      sync.Mutex
-	intents []providers.Lease
+	*sqlpromises.Shop
 }
 
 // events is a server that carries out scheduled events, as MySQL does unless told otherwise.
@@ -36,140 +29,105 @@ var events = harness.MariaDBSetting("event-scheduler", "ON")
 
 func openShop(t *testing.T, opts ...harness.MariaDBOption) *shop {
 	t.Helper()
-	s := &shop{MariaDBServer: harness.MariaDB(t, opts...), t: t}
+	s := &shop{MariaDBServer: harness.MariaDB(t, opts...)}
 	s.Exec(`CREATE DATABASE shop; USE shop; CREATE TABLE shop.orders (id INT PRIMARY KEY, total INT); INSERT INTO shop.orders SELECT seq, seq * 10 FROM seq_1_to_100;
 		CREATE ROLE readonly; CREATE ROLE readwrite; GRANT SELECT ON shop.* TO readonly;
 		GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, CREATE VIEW, LOCK TABLES, CREATE TEMPORARY TABLES ON shop.* TO readwrite`)
-	s.env = map[string]string{urlVariable: s.AdminURL("shop")}
-	s.session = s.open(s.settings())
+	s.Shop = sqlpromises.Open(t, sqlpromises.Kind{Provider: Provider{}, Name: Name, URLVariable: urlVariable, RevokeWaits: true}, s)
 	return s
 }
 
-// settings are a run's, with a leash of five minutes.
-func (s *shop) settings() providers.Settings {
-	return providers.Settings{
-		Lookup: func(name string) (string, bool) { v, ok := s.env[name]; return v, ok },
-		Run:    "r7k2", Leash: 5 * time.Minute, Requests: &s.sent,
-		Intend: func(l providers.Lease) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.intents = append(s.intents, l)
-			return nil
-		},
+func (s *shop) Run(statements string) { s.Exec("USE shop; " + statements) }
+
+func (s *shop) Remains(user string) string {
+	s.T.Helper()
+	if n := s.count("information_schema.PROCESSLIST WHERE USER = '" + user + "'"); n != 0 {
+		return fmt.Sprint(n, " sessions")
 	}
+	if n := s.count("information_schema.EVENTS WHERE EVENT_NAME = '" + user + "'"); n != 0 {
+		return "the event that ends it"
+	}
+	return ""
 }
 
-func (s *shop) open(settings providers.Settings) *Session {
-	s.t.Helper()
-	session, err := Provider{}.Open(within(s.t, 60*time.Second), settings)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { session.Close(context.Background()) })
-	return session.(*Session)
+func (s *shop) Left(user string) time.Duration {
+	s.T.Helper()
+	var seconds int
+	s.QueryRow("SELECT TIMESTAMPDIFF(SECOND, NOW(), EXECUTE_AT) FROM information_schema.EVENTS WHERE EVENT_NAME = '"+user+"'", &seconds)
+	return time.Duration(seconds) * time.Second
 }
 
-// guard is what another process makes of a session, knowing only its handoff.
-func (s *shop) guard(of *Session) *Session {
-	s.t.Helper()
-	session, err := Provider{}.Resume(of.Handoff(), providers.Settings{Run: "r7k2"})
+func (s *shop) Work(user, password string) (kept func()) {
+	s.T.Helper()
+	s.must(s.login(map[string]string{"username": user, "password": password}), "CREATE TABLE "+user+" (id INT)")
+	return func() { s.count("shop." + user) }
+}
+
+func (s *shop) Deputize(name string) { s.deputize(name, "GRANT EVENT ON mysql.* TO "+name) }
+
+func (s *shop) Lock() (unlock func()) {
+	s.T.Helper()
+	s.Exec("SET GLOBAL event_scheduler = OFF") // so that no event is made, and waits, before the user
+	lock, err := s.Connect(s.User, s.Password, "shop")
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(func() { session.Close(context.Background()) })
-	return session.(*Session)
+	s.must(lock, "FLUSH TABLES WITH READ LOCK") // as a backup does
+	return func() { s.must(lock, "UNLOCK TABLES") }
+}
+
+func (s *shop) Waiting(l providers.Lease) bool {
+	return s.count("information_schema.PROCESSLIST WHERE ID = "+l.Scope[scopePID]+" AND INFO LIKE 'CREATE USER%'") == 1
+}
+
+func (s *shop) Connected(l providers.Lease) bool {
+	return s.count("information_schema.PROCESSLIST WHERE ID = "+l.Scope[scopePID]) == 1
+}
+
+func (s *shop) Impatient(idle time.Duration) sqlpromises.Session {
+	session := newSession(s.target(), s.Settings())
+	session.login.Idle = idle
+	return session
 }
 
 func ask(role string, params ...string) providers.Request {
-	r := providers.Request{Provider: Name, Path: role}
-	for _, p := range params {
-		key, value, _ := strings.Cut(p, "=")
-		r.Params = append(r.Params, providers.Param{Key: key, Value: value})
-	}
-	return r
+	return sqlpromises.Ask(Name, role, params...)
 }
 
-// issue makes a credential and returns it with its fields by name.
-func (s *shop) issue(role string, params ...string) (providers.Credential, map[string]string) {
-	s.t.Helper()
-	c, err := s.session.Issue(within(s.t, 60*time.Second), ask(role, params...))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	fields := map[string]string{}
-	for _, f := range c.Fields {
-		fields[f.Name] = f.Value
-	}
-	return c, fields
-}
+// target is where the shop's session is connected to.
+func (s *shop) target() target { return s.Session.(*Session).target }
 
 // login opens a session as the issued user.
 func (s *shop) login(fields map[string]string) *sql.Conn {
-	s.t.Helper()
+	s.T.Helper()
 	conn, err := s.Connect(fields["username"], fields["password"], "shop")
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return conn
 }
 
 // must runs statements in a session of the command's.
 func (s *shop) must(conn *sql.Conn, statements string) {
-	s.t.Helper()
-	if _, err := conn.ExecContext(s.t.Context(), statements); err != nil {
-		s.t.Fatalf("%s: %v", statements, err)
-	}
-}
-
-// revoke revokes and checks that what is proven is so.
-func (s *shop) revoke(session *Session, l providers.Lease) {
-	s.t.Helper()
-	proof, err := session.Revoke(within(s.t, 60*time.Second), l)
-	if err != nil || proof != providers.Proven {
-		s.t.Fatalf("revoking: %v, %v", proof, err)
-	}
-	if slices.Contains(s.Users("wc_"), l.ID) {
-		s.t.Fatalf("user %s is said to be gone and is in mysql.user", l.ID)
-	}
-	if n := s.count("information_schema.PROCESSLIST WHERE USER = '" + l.ID + "'"); n != 0 {
-		s.t.Fatalf("%d sessions of user %s are left", n, l.ID)
-	}
-	if n := s.count("information_schema.EVENTS WHERE EVENT_NAME = '" + l.ID + "'"); n != 0 {
-		s.t.Fatalf("the event that ends user %s is left", l.ID)
+	s.T.Helper()
+	if _, err := conn.ExecContext(s.T.Context(), statements); err != nil {
+		s.T.Fatalf("%s: %v", statements, err)
 	}
 }
 
 func (s *shop) count(of string) int {
-	s.t.Helper()
+	s.T.Helper()
 	var n int
 	s.QueryRow("SELECT COUNT(*) FROM "+of, &n)
 	return n
 }
 
-func (s *shop) address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
-
-// deputize makes an administrator with no more rights than the documentation asks for, and logs in as it.
+// deputize makes an administrator with the rights that the documentation asks for, but those to events, and logs in as it.
 func (s *shop) deputize(name string, more ...string) {
-	s.t.Helper()
+	s.T.Helper()
 	statements := fmt.Sprintf(`CREATE USER %[1]s IDENTIFIED BY '%[2]s'; GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO %[1]s;
 		GRANT SELECT, UPDATE ON mysql.* TO %[1]s; GRANT readonly TO %[1]s WITH ADMIN OPTION; GRANT readwrite TO %[1]s WITH ADMIN OPTION`, name, s.Password)
 	s.Exec(strings.Join(append([]string{statements}, more...), ";"))
-	s.env[urlVariable] = s.URL(name, s.Password, "")
-	s.session = s.open(s.settings())
-}
-
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after a minute: not yet %s", what)
-		}
-	}
+	s.Env[urlVariable] = s.URL(name, s.Password, "")
+	s.Session = s.Open(s.Settings())
 }

@@ -88,13 +88,13 @@ func TestWrongSettingsAreSaidWithoutThePassword(t *testing.T) {
 func TestOverASocketTheCommandIsToldTheSocket(t *testing.T) {
 	s := openShop(t)
 	u := url.URL{Scheme: "mysql", User: url.UserPassword(s.User, s.Password), Path: "/shop", RawQuery: url.Values{"socket": {s.Socket}}.Encode()}
-	s.env[urlVariable] = u.String()
-	s.session = s.open(s.settings())
-	c, fields := s.issue("readonly")
+	s.Env[urlVariable] = u.String()
+	s.Session = s.Open(s.Settings())
+	c, fields := s.Issue("readonly")
 	if fields["host"] != "localhost" || fields["socket"] != s.Socket || fields["port"] != "" || !strings.Contains(fields["url"], "socket=") {
 		t.Errorf("host %q, socket %q, port %q", fields["host"], fields["socket"], fields["port"])
 	}
-	s.revoke(s.guard(s.session), c.Lease)
+	s.Revoke(s.Guard(s.Session), c.Lease)
 }
 
 // An authority makes certificates for this test.
@@ -200,8 +200,8 @@ func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
 		{"identity", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + url.QueryEscape(ca.path), named, true, ""},
 		{"identity of another", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + url.QueryEscape(ca.path), elsewhere, false, "127.0.0.1"},
 	} {
-		test.server.env[urlVariable] = test.server.AdminURL("shop") + "?" + test.query
-		opened, err := Provider{}.Open(within(t, 60*time.Second), test.server.settings())
+		test.server.Env[urlVariable] = test.server.AdminURL("shop") + "?" + test.query
+		opened, err := Provider{}.Open(harness.Within(t, 60*time.Second), test.server.Settings())
 		if test.says != "" {
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%s: %v, want %q", test.name, err, test.says)
@@ -214,7 +214,7 @@ func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
 		}
 		session := opened.(*Session)
 		var cipher string
-		if err := session.use(within(t, 60*time.Second), func(c *connection) error {
+		if err := session.use(harness.Within(t, 60*time.Second), func(c *connection) error {
 			results, err := c.exec(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
 			if err == nil {
 				cipher = results[0][0][1]

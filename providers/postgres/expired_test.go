@@ -6,46 +6,30 @@ import (
 	"testing"
 	"time"
 
-	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
-func TestFindAndLookupKnowWhoseARoleIs(t *testing.T) {
+func TestExpiredFindsOnlyWhatALostMachineLeft(t *testing.T) {
 	s := openShop(t)
-	first, _ := s.issue("readonly")
-	second, _ := s.issue("readwrite")
-	s.Exec("shop", "create role wc_notours; create role someone")
-	find := func(group string) []string {
-		found, err := s.guard().Find(within(t, 30*time.Second), group)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ids []string
-		for _, l := range found {
-			ids = append(ids, l.ID)
-		}
-		return ids
+	lost, fields := s.Issue("readwrite")
+	alive, _ := s.Issue("readonly")
+	late, _ := s.Issue("readonly")
+	s.must(s.login(fields, "shop"), "create table relic (id int)")
+	s.Exec("shop", "alter role "+lost.Lease.ID+" valid until '2001-06-01'; create role wc_notours valid until '2001-06-01'; "+
+		"create role wc_endless valid until '-infinity'; comment on role wc_endless is 'with-creds run x for group y'")
+	s.Exec("shop", "do $$ begin execute format('alter role "+late.Lease.ID+" valid until %L', now() - interval '1 minute'); end $$")
+
+	found, err := s.Guard(s.Session).Expired(harness.Within(t, 5*time.Second), 10*time.Minute)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if all := find(""); len(all) != 2 {
-		t.Errorf("all: %q", all)
+	if len(found) != 1 || found[0].ID != lost.Lease.ID || found[0].Scope[scopeGroup] != "readwrite" || found[0].Expires.Year() != 2001 {
+		t.Fatalf("found: %+v", found)
 	}
-	if some := find("readwrite"); len(some) != 1 || some[0] != second.Lease.ID {
-		t.Errorf("of readwrite: %q", some)
+	s.Revoke(s.Guard(s.Session), found[0])
+	if owner := s.owner("shop", "relic"); owner != "readwrite" {
+		t.Errorf("relic belongs to %s", owner)
 	}
-	if none := find("nobody"); len(none) != 0 {
-		t.Errorf("of nobody: %q", none)
-	}
-	l, err := s.guard().Lookup(within(t, 30*time.Second), first.Lease.ID)
-	if err != nil || l.Scope[providers.ScopeGroup] != "readonly" || l.Scope[providers.ScopeRun] == "" {
-		t.Errorf("%+v, %v", l, err)
-	}
-	if off := l.Expires.Sub(first.Lease.Expires); off < -time.Minute || off > time.Minute {
-		t.Errorf("it ends at %v, and was issued until %v", l.Expires, first.Lease.Expires)
-	}
-	for _, role := range []string{"wc_notours", "someone", "nobody", "it's"} {
-		if l, err := s.guard().Lookup(within(t, 30*time.Second), role); err != nil || !l.IsZero() {
-			t.Errorf("%s: %+v, %v", role, l, err)
-		}
-	}
-	s.revoke(s.guard(), l) // what was found is enough to end it
-	s.revoke(s.session, second.Lease)
+	s.Revoke(s.Session, alive.Lease)
+	s.Revoke(s.Session, late.Lease)
 }

@@ -5,7 +5,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -155,12 +154,12 @@ func TestRevokeLeavesNothingOfTheRoleAndEverythingItMade(t *testing.T) {
 
 func TestAdministratorWithoutSuperuserCanRevokeToo(t *testing.T) {
 	s := openShop(t, harness.PostgresSetting("max_prepared_transactions", "5"))
-	s.deputize("deputy")
+	s.Deputize("deputy")
 	testLeftovers(t, s)
 
-	c, fields := s.issue("readwrite")
+	c, fields := s.Issue("readwrite")
 	s.Exec("shop", "grant select on orders to "+c.Lease.ID)
-	proof, err := s.session.Revoke(within(t, 10*time.Second), c.Lease)
+	proof, err := s.Session.Revoke(harness.Within(t, 10*time.Second), c.Lease)
 	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "it can log in no more") {
 		t.Errorf("a grant that only a superuser can take back: %v, %v", proof, err)
 	}
@@ -168,7 +167,7 @@ func TestAdministratorWithoutSuperuserCanRevokeToo(t *testing.T) {
 		t.Error("and the credential still logs in")
 	}
 	s.Exec("shop", "revoke select on orders from "+c.Lease.ID)
-	s.revoke(s.session, c.Lease)
+	s.Revoke(s.Session, c.Lease)
 
 	var memberships int
 	s.QueryRow("shop", &memberships, "select count(*) from pg_auth_members where member = 'deputy'::regrole and not admin_option")
@@ -177,118 +176,35 @@ func TestAdministratorWithoutSuperuserCanRevokeToo(t *testing.T) {
 	}
 }
 
-// deputize makes an administrator with no more rights than the documentation asks for, and logs in as it.
-func (s *shop) deputize(name string) {
-	s.t.Helper()
-	s.Exec("shop", "create role "+name+" login createrole password '"+s.Password+"'")
-	var version int
-	s.QueryRow("shop", &version, "select current_setting('server_version_num')::int / 10000")
-	if version >= 16 {
-		s.Exec("shop", "grant readonly, readwrite to "+name+" with admin option")
-	}
-	s.env[urlVariable] = s.URL(name, s.Password, "shop")
-	s.session = s.open(s.settings())
-}
-
 func testLeftovers(t *testing.T, s *shop) {
 	for _, test := range leftovers {
-		if test.super && s.session.target.Settings["user"] != s.User {
+		if test.super && s.target().Settings["user"] != s.User {
 			continue
 		}
 		t.Run(test.name, func(t *testing.T) {
-			c, fields := s.issue("readwrite")
+			c, fields := s.Issue("readwrite")
 			test.leave(t, s, c.Lease.ID, fields)
-			s.revoke(s.session, c.Lease)
-			var sessions int
-			s.QueryRow("shop", &sessions, "select count(*) from pg_stat_activity where usename = $1", c.Lease.ID)
-			if sessions != 0 {
-				t.Errorf("%d sessions of the role are left", sessions)
-			}
+			s.Revoke(s.Session, c.Lease)
 			if _, err := s.Connect(c.Lease.ID, fields["password"], "shop"); err == nil {
 				t.Error("the credential still logs in")
 			}
 			if test.check != nil {
 				test.check(t, s, c.Lease.ID)
 			}
-			said := strings.Contains(strings.Join(s.warned, "\n"), "now belongs to group readwrite")
-			if s.warned = nil; said != test.made {
+			if said := strings.Contains(s.Warned(), "now belongs to group readwrite"); said != test.made {
 				t.Errorf("that the group has new objects was said: %t, want %t", said, test.made)
 			}
 		})
 	}
 }
 
-func TestRevokingWhatIsGoneOrNeverWasIsProven(t *testing.T) {
-	s := openShop(t)
-	c, _ := s.issue("readonly")
-	s.revoke(s.session, c.Lease)
-	s.revoke(s.session, c.Lease)
-	s.revoke(s.guard(), c.Lease)
-	s.revoke(s.session, providers.Lease{Provider: Name, ID: "wc_readonly_r7k2_neverwas", Scope: c.Lease.Scope})
-	s.revoke(s.guard(), providers.Lease{Provider: Name, ID: "wc_readonly_r7k2_neverwas", Scope: c.Lease.Scope})
-}
-
-func TestRevokeTouchesNoRoleButItsOwn(t *testing.T) {
-	s := openShop(t)
-	for _, id := range []string{"postgres", "readonly", "wc_", "wc_x;drop", `wc_"`, "WC_A", ""} {
-		proof, err := s.session.Revoke(within(t, time.Second), providers.Lease{Provider: Name, ID: id})
-		if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) {
-			t.Errorf("%q: %v, %v", id, proof, err)
-		}
-	}
-}
-
-func TestRevokeDoesNotTakeAnotherServersSilenceForProof(t *testing.T) {
-	s := openShop(t)
-	c, _ := s.issue("readonly")
-	elsewhere := c.Lease
-	elsewhere.Scope = map[string]string{scopeServer: "db.example.com:5432"}
-	proof, err := s.session.Revoke(within(t, time.Second), elsewhere)
-	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "db.example.com:5432") {
-		t.Errorf("%v, %v", proof, err)
-	}
-}
-
-func TestTwoRevokersAtOnceBothProve(t *testing.T) {
-	s := openShop(t)
-	for _, admin := range []string{"postgres", "deputy"} {
-		if admin != "postgres" {
-			s.deputize(admin)
-		}
-		for round := range 15 {
-			c, fields := s.issue("readwrite")
-			s.must(s.login(fields, "shop"), fmt.Sprintf("create table t%s%d (id int)", admin, round))
-			s.must(s.login(fields, "other"), fmt.Sprintf("create table t%s%d (id int)", admin, round))
-			guard := s.guard()
-			errs := make(chan error)
-			for _, session := range []*Session{s.session, guard, s.guard()} {
-				go func() {
-					proof, err := session.Revoke(within(t, 10*time.Second), c.Lease)
-					if err == nil && proof != providers.Proven {
-						err = errors.New(string(proof))
-					}
-					errs <- err
-				}()
-			}
-			for range 3 {
-				if err := <-errs; err != nil {
-					t.Errorf("%s, round %d: %v", admin, round, err)
-				}
-			}
-			if roles := s.Roles("wc_"); len(roles) != 0 {
-				t.Fatalf("left: %q", roles)
-			}
-		}
-	}
-}
-
 func TestWhatTheRoleMadeGoesToTheAdministratorWhenItsGroupIsGone(t *testing.T) {
 	s := openShop(t)
 	s.Exec("shop", "create role fleeting nologin; grant create on schema public to fleeting")
-	c, fields := s.issue("fleeting")
+	c, fields := s.Issue("fleeting")
 	s.must(s.login(fields, "shop"), "create table kept (id int)")
 	s.Exec("shop", "drop owned by fleeting; drop role fleeting")
-	s.revoke(s.session, c.Lease)
+	s.Revoke(s.Session, c.Lease)
 	if owner := s.owner("shop", "kept"); owner != "postgres" {
 		t.Errorf("kept belongs to %s", owner)
 	}
@@ -296,10 +212,10 @@ func TestWhatTheRoleMadeGoesToTheAdministratorWhenItsGroupIsGone(t *testing.T) {
 
 func TestDatabaseThatAcceptsNoConnectionsIsNamed(t *testing.T) {
 	s := openShop(t)
-	c, fields := s.issue("readwrite")
+	c, fields := s.Issue("readwrite")
 	s.must(s.login(fields, "other"), "create table shut (id int)")
 	s.Exec("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'other'; alter database other allow_connections false")
-	proof, err := s.session.Revoke(within(t, 5*time.Second), c.Lease)
+	proof, err := s.Session.Revoke(harness.Within(t, 5*time.Second), c.Lease)
 	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), `ALTER DATABASE "other" ALLOW_CONNECTIONS true`) {
 		t.Errorf("%v, %v", proof, err)
 	}
@@ -307,12 +223,12 @@ func TestDatabaseThatAcceptsNoConnectionsIsNamed(t *testing.T) {
 		t.Error("the credential still logs in although it was to be revoked")
 	}
 	s.Exec("postgres", "alter database other allow_connections true")
-	s.revoke(s.session, c.Lease)
+	s.Revoke(s.Session, c.Lease)
 }
 
 func TestLockOnWhatTheRoleMadeIsWaitedForNoLongerThanTheDeadline(t *testing.T) {
 	s := openShop(t)
-	c, fields := s.issue("readwrite")
+	c, fields := s.Issue("readwrite")
 	s.must(s.login(fields, "shop"), "create table busy (id int)")
 	reader, err := s.Connect(s.User, s.Password, "shop")
 	if err != nil {
@@ -324,7 +240,7 @@ func TestLockOnWhatTheRoleMadeIsWaitedForNoLongerThanTheDeadline(t *testing.T) {
 		}
 	}
 	start := time.Now()
-	_, err = s.session.Revoke(within(t, time.Second), c.Lease)
+	_, err = s.Session.Revoke(harness.Within(t, time.Second), c.Lease)
 	if err == nil || errors.Is(err, providers.ErrRefused) {
 		t.Errorf("error: %v, want one that may be retried", err)
 	}
@@ -337,5 +253,5 @@ func TestLockOnWhatTheRoleMadeIsWaitedForNoLongerThanTheDeadline(t *testing.T) {
 	if _, err := reader.Exec(t.Context(), "commit"); err != nil {
 		t.Fatal(err)
 	}
-	s.revoke(s.session, c.Lease)
+	s.Revoke(s.Session, c.Lease)
 }

@@ -3,14 +3,12 @@
 package postgres
 
 import (
-	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,24 +16,29 @@ import (
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/harness"
+	"github.com/with-creds/with-creds/testdata/harness/sqlpromises"
 )
+
+func TestPromisesOfEverySQLServer(t *testing.T) {
+	sqlpromises.Test(t, func(t *testing.T) *sqlpromises.Shop { return openShop(t).Shop })
+}
 
 // A shop is a server with a small database and the groups readonly and readwrite, and a session with it.
 type shop struct {
 	*harness.PostgresServer
-	t       *testing.T
-	env     map[string]string
-	session *Session
-	sent    atomic.Int64
+	*sqlpromises.Shop
+}
 
-	mu      sync.Mutex
-	intents []providers.Lease
-	warned  []string
+var kind = sqlpromises.Kind{
+	Provider: Provider{}, Name: Name, URLVariable: urlVariable,
+	Unwanted: func(head []byte) bool { // a process that was killed asks for no cancellation (protocol code 80877102)
+		return binary.BigEndian.Uint32(head[4:]) == 80877102
+	},
 }
 
 func openShop(t *testing.T, opts ...harness.PostgresOption) *shop {
 	t.Helper()
-	s := &shop{PostgresServer: harness.Postgres(t, opts...), t: t}
+	s := &shop{PostgresServer: harness.Postgres(t, opts...)}
 	s.Exec("postgres", "create database shop")
 	s.Exec("postgres", "create database other")
 	s.Exec("shop", `create schema stock;
@@ -44,116 +47,121 @@ func openShop(t *testing.T, opts ...harness.PostgresOption) *shop {
 		grant select on orders to readonly;
 		grant select, insert, update, delete on orders to readwrite; grant create, usage on schema public, stock to readwrite`)
 	s.Exec("other", "grant create on schema public to readwrite")
-	s.env = map[string]string{urlVariable: s.AdminURL("shop")}
-	s.session = s.open(s.settings())
+	s.Shop = sqlpromises.Open(t, kind, s)
 	return s
 }
 
-// settings are a run's, with a leash of five minutes.
-func (s *shop) settings() providers.Settings {
-	return providers.Settings{
-		Lookup: func(name string) (string, bool) { v, ok := s.env[name]; return v, ok },
-		Run:    "r7k2", Leash: 5 * time.Minute, Requests: &s.sent,
-		Intend: func(l providers.Lease) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.intents = append(s.intents, l)
-			return nil
-		},
-		Warn: func(format string, args ...any) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.warned = append(s.warned, fmt.Sprintf(format, args...))
-		},
+func (s *shop) Run(statements string) { s.Exec("shop", statements) }
+
+func (s *shop) Users(prefix string) []string { return s.Roles(prefix) }
+
+func (s *shop) Remains(user string) string {
+	s.T.Helper()
+	if n := s.sessions("usename = $1", user); n != 0 {
+		return fmt.Sprint(n, " sessions")
+	}
+	return ""
+}
+
+func (s *shop) Left(role string) time.Duration {
+	s.T.Helper()
+	var seconds float64
+	s.QueryRow("shop", &seconds, "select extract(epoch from rolvaliduntil - now())::float8 from pg_roles where rolname = $1", role)
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// Work makes a table in each of the two databases.
+func (s *shop) Work(user, password string) (kept func()) {
+	s.T.Helper()
+	for _, database := range []string{"shop", "other"} {
+		s.must(s.login(map[string]string{"username": user, "password": password}, database), "create table "+user+" (id int)")
+	}
+	return func() {
+		s.T.Helper()
+		for _, database := range []string{"shop", "other"} {
+			if owner := s.owner(database, user); owner != "readwrite" {
+				s.T.Errorf("what the role made in %s belongs to %s", database, owner)
+			}
+		}
 	}
 }
 
-func (s *shop) open(settings providers.Settings) *Session {
-	s.t.Helper()
-	session, err := Provider{}.Open(within(s.t, 10*time.Second), settings)
+func (s *shop) Lock() (unlock func()) {
+	s.T.Helper()
+	lock, err := s.Connect(s.User, s.Password, "shop")
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(func() { session.Close(context.Background()) })
-	return session.(*Session)
+	s.must(lock, "begin; lock table pg_auth_members in exclusive mode")
+	return func() { s.must(lock, "commit") }
 }
 
-// guard is what another process makes of the session, knowing only its handoff.
-func (s *shop) guard() *Session {
-	s.t.Helper()
-	session, err := Provider{}.Resume(s.session.Handoff(), providers.Settings{Run: "r7k2"})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { session.Close(context.Background()) })
-	return session.(*Session)
+func (s *shop) Waiting(l providers.Lease) bool {
+	return s.sessions("application_name = $1 and wait_event_type = 'Lock'", l.Scope[scopeMaker]) == 1
 }
 
-func ask(spec string, params ...string) providers.Request {
-	r := providers.Request{Provider: Name, Path: spec}
-	for _, p := range params {
-		key, value, _ := strings.Cut(p, "=")
-		r.Params = append(r.Params, providers.Param{Key: key, Value: value})
-	}
-	return r
+func (s *shop) Connected(l providers.Lease) bool {
+	return s.sessions("application_name = $1", l.Scope[scopeMaker]) == 1
 }
 
-// issue makes a credential and returns it with its fields by name.
-func (s *shop) issue(group string, params ...string) (providers.Credential, map[string]string) {
-	s.t.Helper()
-	c, err := s.session.Issue(within(s.t, 10*time.Second), ask(group, params...))
-	if err != nil {
-		s.t.Fatal(err)
+func (s *shop) Impatient(idle time.Duration) sqlpromises.Session {
+	session := newSession(s.target(), s.Settings())
+	session.login.Idle = idle
+	return session
+}
+
+// Deputize makes an administrator with no more rights than the documentation asks for, and logs in as it.
+func (s *shop) Deputize(name string) {
+	s.T.Helper()
+	s.Exec("shop", "create role "+name+" login createrole password '"+s.Password+"'")
+	var version int
+	s.QueryRow("shop", &version, "select current_setting('server_version_num')::int / 10000")
+	if version >= 16 {
+		s.Exec("shop", "grant readonly, readwrite to "+name+" with admin option")
 	}
-	fields := map[string]string{}
-	for _, f := range c.Fields {
-		fields[f.Name] = f.Value
-	}
-	return c, fields
+	s.Env[urlVariable] = s.URL(name, s.Password, "shop")
+	s.Session = s.Open(s.Settings())
+}
+
+func ask(group string, params ...string) providers.Request {
+	return sqlpromises.Ask(Name, group, params...)
+}
+
+// target is where the shop's session is connected to.
+func (s *shop) target() target { return s.Session.(*Session).target }
+
+// sessions counts those of which the condition holds, $1 in it being arg.
+func (s *shop) sessions(condition, arg string) int {
+	s.T.Helper()
+	var n int
+	s.QueryRow("shop", &n, "select count(*) from pg_stat_activity where "+condition, arg)
+	return n
 }
 
 // login opens a session as the issued role.
 func (s *shop) login(fields map[string]string, database string) *pgx.Conn {
-	s.t.Helper()
+	s.T.Helper()
 	conn, err := s.Connect(fields["username"], fields["password"], database)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return conn
 }
 
 // must runs statements in a session of the command's.
 func (s *shop) must(conn *pgx.Conn, sql string) {
-	s.t.Helper()
-	if _, err := conn.PgConn().Exec(s.t.Context(), sql).ReadAll(); err != nil {
-		s.t.Fatalf("%s: %v", sql, err)
-	}
-}
-
-// revoke revokes and checks that what is proven is so.
-func (s *shop) revoke(session *Session, l providers.Lease) {
-	s.t.Helper()
-	proof, err := session.Revoke(within(s.t, 10*time.Second), l)
-	if err != nil || proof != providers.Proven {
-		s.t.Fatalf("revoking: %v, %v", proof, err)
-	}
-	if slices.Contains(s.Roles("wc_"), l.ID) {
-		s.t.Fatalf("role %s is said to be gone and is in pg_roles", l.ID)
+	s.T.Helper()
+	if _, err := conn.PgConn().Exec(s.T.Context(), sql).ReadAll(); err != nil {
+		s.T.Fatalf("%s: %v", sql, err)
 	}
 }
 
 // owner is who owns a table.
 func (s *shop) owner(database, table string) string {
-	s.t.Helper()
+	s.T.Helper()
 	var owner string
 	s.QueryRow(database, &owner, "select coalesce((select relowner::regrole::text from pg_class where oid = to_regclass($1)), 'nobody: it is gone')", table)
 	return owner
-}
-
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // noSecret fails when a text holds one of the secrets.

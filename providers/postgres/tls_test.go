@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // An authority signs certificates for a test.
@@ -80,8 +81,8 @@ func (a *authority) sign(t *testing.T, name string, names []string, ips ...net.I
 // encrypt gives the server a certificate for localhost, and no way in over TCP but TLS: with a password, or for the role certified
 // with a client certificate. Only the harness's own superuser is let in without.
 func (s *shop) encrypt(a *authority) {
-	s.t.Helper()
-	cert, key := a.sign(s.t, "localhost", []string{"localhost"})
+	s.T.Helper()
+	cert, key := a.sign(s.T, "localhost", []string{"localhost"})
 	s.WriteData("server.crt", []byte(cert))
 	s.WriteData("server.key", []byte(key))
 	s.WriteData("root.crt", []byte(a.pem))
@@ -128,10 +129,10 @@ func TestTLSModesVerifyWhatLibpqVerifies(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, port, _ := net.SplitHostPort(s.address())
+			_, port, _ := net.SplitHostPort(s.Address())
 			env := map[string]string{"PGHOST": test.host, "PGPORT": port, "PGUSER": "chief", "PGPASSWORD": s.Password, "PGDATABASE": "shop"}
 			maps.Copy(env, test.env)
-			session, err := Provider{}.Open(within(t, 5*time.Second), from(env))
+			session, err := Provider{}.Open(harness.Within(t, 5*time.Second), from(env))
 			if test.want != "" {
 				if err == nil || !strings.Contains(err.Error(), test.want) {
 					t.Fatalf("error: %v\nwant: …%s…", err, test.want)
@@ -144,7 +145,7 @@ func TestTLSModesVerifyWhatLibpqVerifies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := session.Issue(within(t, 5*time.Second), ask("plain"))
+			c, err := session.Issue(harness.Within(t, 5*time.Second), ask("plain"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,8 +155,8 @@ func TestTLSModesVerifyWhatLibpqVerifies(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer os.Rename(dir+"-moved", dir)
-			guard := s.resumed(session.Handoff())
-			if proof, err := guard.Revoke(within(t, 5*time.Second), c.Lease); err != nil || proof != providers.Proven {
+			guard := s.Guard(session)
+			if proof, err := guard.Revoke(harness.Within(t, 5*time.Second), c.Lease); err != nil || proof != providers.Proven {
 				t.Errorf("another process revokes: %v, %v", proof, err)
 			}
 		})
