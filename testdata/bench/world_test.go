@@ -81,7 +81,7 @@ func (w *world) build() {
 		w.t.Fatal(err)
 	}
 	c := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/with-creds")
-	c.Dir = filepath.Join("..", "..")
+	c.Dir, c.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		w.t.Fatalf("building with-creds: %v\n%s", err, out)
 	}
