@@ -3,18 +3,10 @@
 package mysql
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
-	"math/big"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -97,80 +89,8 @@ func TestOverASocketTheCommandIsToldTheSocket(t *testing.T) {
 	s.Revoke(s.Guard(s.Session), c.Lease)
 }
 
-// An authority makes certificates for this test.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	path string // of its certificate
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, path: filepath.Join(t.TempDir(), "ca.pem")}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
-	var der []byte
-	der, a.key = a.sign(template, template, nil)
-	var err error
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.write(a.path, "CERTIFICATE", der)
-	return a
-}
-
-func (a *authority) sign(template, parent *x509.Certificate, by *ecdsa.PrivateKey) ([]byte, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if by == nil {
-		by = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, by)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return der, key
-}
-
-func (a *authority) write(path, kind string, der []byte) {
-	a.t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-}
-
-// server makes a certificate for a name in a directory that the server's account can read.
-func (a *authority) server(dir, name string) (cert, key string) {
-	a.t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if ip := net.ParseIP(name); ip != nil {
-		template.IPAddresses = []net.IP{ip}
-	} else {
-		template.DNSNames = []string{name}
-	}
-	der, private := a.sign(template, a.cert, a.key)
-	text, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	a.write(cert, "CERTIFICATE", der)
-	a.write(key, "PRIVATE KEY", text)
-	for _, path := range []string{cert, key} {
-		if err := os.Chmod(path, 0o644); err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	return cert, key
-}
-
 func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, other := harness.NewAuthority(t), harness.NewAuthority(t)
 	dir, err := os.MkdirTemp("", "wc-my-tls-") // not t.TempDir: the server's account cannot enter it
 	if err != nil {
 		t.Fatal(err)
@@ -179,9 +99,17 @@ func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, []byte(content), 0o600), os.Chmod(path, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	ours, theirs := url.QueryEscape(write("ours.pem", ca.PEM)), url.QueryEscape(write("theirs.pem", other.PEM))
 	serving := func(name string) *shop {
-		cert, key := ca.server(dir, name)
-		return openShop(t, harness.MariaDBSetting("ssl-cert", cert), harness.MariaDBSetting("ssl-key", key))
+		cert, key := ca.Sign(name, name)
+		return openShop(t, harness.MariaDBSetting("ssl-cert", write(name+".pem", cert)), harness.MariaDBSetting("ssl-key", write(name+".key", key)))
 	}
 	named, elsewhere, plain := serving("127.0.0.1"), serving("db.example"), openShop(t)
 	for _, test := range []struct {
@@ -195,10 +123,10 @@ func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
 		{"disabled", "ssl-mode=DISABLED", named, false, ""},
 		{"required", "ssl-mode=REQUIRED", elsewhere, true, ""},
 		{"required, without TLS there", "ssl-mode=REQUIRED", plain, false, "TLS"},
-		{"an authority is given", "ssl-ca=" + url.QueryEscape(ca.path), elsewhere, true, ""},
-		{"another authority is given", "ssl-ca=" + url.QueryEscape(other.path), named, false, "unknown authority"},
-		{"identity", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + url.QueryEscape(ca.path), named, true, ""},
-		{"identity of another", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + url.QueryEscape(ca.path), elsewhere, false, "127.0.0.1"},
+		{"an authority is given", "ssl-ca=" + ours, elsewhere, true, ""},
+		{"another authority is given", "ssl-ca=" + theirs, named, false, "unknown authority"},
+		{"identity", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + ours, named, true, ""},
+		{"identity of another", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + ours, elsewhere, false, "127.0.0.1"},
 	} {
 		test.server.Env[urlVariable] = test.server.AdminURL("shop") + "?" + test.query
 		opened, err := Provider{}.Open(harness.Within(t, 60*time.Second), test.server.Settings())

@@ -3,15 +3,9 @@
 package postgres
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"maps"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,69 +17,14 @@ import (
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
-// An authority signs certificates for a test.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  string
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	a := &authority{key: newKey(t)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.pem = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return a
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-// sign makes a certificate for a name, with addresses where it is a server's, and its key, both PEM.
-func (a *authority) sign(t *testing.T, name string, names []string, ips ...net.IP) (cert, key string) {
-	t.Helper()
-	k := newKey(t)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: names, IPAddresses: ips,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &k.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
-}
-
 // encrypt gives the server a certificate for localhost, and no way in over TCP but TLS: with a password, or for the role certified
 // with a client certificate. Only the harness's own superuser is let in without.
-func (s *shop) encrypt(a *authority) {
+func (s *shop) encrypt(a *harness.Authority) {
 	s.T.Helper()
-	cert, key := a.sign(s.T, "localhost", []string{"localhost"})
+	cert, key := a.Sign("localhost", "localhost")
 	s.WriteData("server.crt", []byte(cert))
 	s.WriteData("server.key", []byte(key))
-	s.WriteData("root.crt", []byte(a.pem))
+	s.WriteData("root.crt", []byte(a.PEM))
 	hba := "hostssl all certified 127.0.0.1/32 cert\nhostnossl all " + s.User + " 127.0.0.1/32 scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\nlocal all all scram-sha-256\n"
 	s.WriteData("pg_hba.conf", []byte(hba))
 	s.WriteData("postgresql.auto.conf", []byte("ssl = on\nssl_ca_file = 'root.crt'\n"))
@@ -96,12 +35,12 @@ func (s *shop) encrypt(a *authority) {
 func TestTLSModesVerifyWhatLibpqVerifies(t *testing.T) {
 	s := openShop(t)
 	s.Exec("postgres", "create role certified login createrole; create role plain nologin; create role chief login superuser password '"+s.Password+"'")
-	ours, theirs := newAuthority(t), newAuthority(t)
+	ours, theirs := harness.NewAuthority(t), harness.NewAuthority(t)
 	s.encrypt(ours)
 	dir := t.TempDir()
-	root := writeFile(t, filepath.Join(dir, "ours.pem"), ours.pem)
-	wrong := writeFile(t, filepath.Join(dir, "theirs.pem"), theirs.pem)
-	cert, key := ours.sign(t, "certified", nil)
+	root := writeFile(t, filepath.Join(dir, "ours.pem"), ours.PEM)
+	wrong := writeFile(t, filepath.Join(dir, "theirs.pem"), theirs.PEM)
+	cert, key := ours.Sign("certified")
 	certFile, keyFile := writeFile(t, filepath.Join(dir, "c.crt"), cert), writeFile(t, filepath.Join(dir, "c.key"), key)
 
 	tests := []struct {
@@ -183,8 +122,8 @@ func (s *shop) checkPassedOn(t *testing.T, c providers.Credential, env map[strin
 }
 
 func TestEncryptedClientKeyIsRefusedWithAWayOut(t *testing.T) {
-	a := newAuthority(t)
-	cert, _ := a.sign(t, "certified", nil)
+	a := harness.NewAuthority(t)
+	cert, _ := a.Sign("certified")
 	dir := t.TempDir()
 	key := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("sealed")})
 	_, err := resolve(from(map[string]string{

@@ -3,14 +3,7 @@
 package harness
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	mathrand "math/rand/v2"
 	"net"
 	"os"
@@ -50,7 +43,7 @@ func Samba(t testing.TB) *SambaServer {
 		Password: "Aa1-" + newPassword(), // of three kinds of characters, which the domain asks for
 		d:        d,
 	}
-	key := s.certify(net.ParseIP(address))
+	cert, key := s.certify(address)
 	// Attributes of files are kept in a file of their own, for not every file system has them.
 	options := []string{
 		"--option=interfaces=" + address + "/8", "--option=bind interfaces only=yes", "--option=server services=ldap",
@@ -58,7 +51,7 @@ func Samba(t testing.TB) *SambaServer {
 		"--option=pid directory=" + d.path("run"), "--option=ncalrpc dir=" + d.path("ncalrpc"), "--option=ntp signd socket directory=" + d.path("ntp"),
 		"--option=winbindd socket directory=" + d.path("winbind"),
 		"--option=old password allowed period=0", // an hour by default, as in Windows: a test can see sooner that a password was changed
-		"--option=tls certfile=" + s.CAFile, "--option=tls keyfile=" + key, "--option=tls cafile=" + s.CAFile,
+		"--option=tls certfile=" + cert, "--option=tls keyfile=" + key, "--option=tls cafile=" + s.CAFile,
 	}
 	if err := os.Mkdir(d.path("run"), 0o755); err != nil {
 		t.Fatal(err)
@@ -75,29 +68,13 @@ func Samba(t testing.TB) *SambaServer {
 	return s
 }
 
-// certify makes the server's certificate, for Go refuses the one that Samba makes for itself (its serial number can be negative), and returns the file of its key.
-func (s *SambaServer) certify(address net.IP) (keyFile string) {
-	t := s.d.t
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "dc1.test.local"}, IPAddresses: []net.IP{address}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.CA = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	s.CAFile = s.d.write("server.pem", s.CA)
-	return s.d.write("server-key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+// certify makes the server's certificate, for Go refuses the one that Samba makes for itself (its serial number can be negative), and returns the files of it and of its key.
+func (s *SambaServer) certify(address string) (certFile, keyFile string) {
+	s.d.t.Helper()
+	ca := NewAuthority(s.d.t)
+	cert, key := ca.Sign("dc1.test.local", address)
+	s.CA, s.CAFile = ca.PEM, s.d.write("ca.pem", ca.PEM)
+	return s.d.write("server.pem", cert), s.d.write("server-key.pem", key)
 }
 
 // AddPerson adds CN=NAME,CN=Users with a password made at run time, which it returns.
