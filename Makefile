@@ -41,11 +41,11 @@ test: servers ## everything, against real servers (the first time about ten minu
 	@testdata/tools/need zsh && testdata/tools/need fish
 	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need rsync && testdata/tools/need groovy && testdata/tools/build act >/dev/null
 	@echo 'make test: with the race detector: $(RACE_PACKAGES)'
-	CGO_ENABLED=1 go test -race -short -vet=off -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
+	CGO_ENABLED=1 go test -count=1 -race -short -vet=off -timeout $(TEST_TIMEOUT) $(RACE_PACKAGES)
 	@echo 'make test: everything, a package at a time: each has servers of its own and keeps both cores busy'
-	WITH_CREDS_TEST_FULL=1 go test -p 1 -vet=off -timeout $(TEST_TIMEOUT) ./... $(TESTDATA_PACKAGES)
+	WITH_CREDS_TEST_FULL=1 go test -count=1 -p 1 -vet=off -timeout $(TEST_TIMEOUT) ./... $(TESTDATA_PACKAGES)
 	@echo 'make test: engines by their own SDKs, in a module of their own'
-	cd testdata/engines/sdk && WITH_CREDS_TEST_FULL=1 go test -vet=off -timeout $(TEST_TIMEOUT) .
+	cd testdata/engines/sdk && WITH_CREDS_TEST_FULL=1 go test -count=1 -vet=off -timeout $(TEST_TIMEOUT) .
 	@echo 'make test: a little fuzzing, by count: a deadline fails now and then on a machine that is busy'
 	@$(MAKE) fuzz FUZZTIME=20000x
 
