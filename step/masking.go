@@ -1,7 +1,6 @@
 package step
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -91,7 +90,7 @@ func (r *run) tellCI(values []string) {
 	if r.child != nil {
 		begin = "\n" // the command may be in the middle of a line, where the runner would not see what is told but print it
 	}
-	fmt.Fprint(r.Stderr, begin+text.String())
+	r.Log.Command(begin + text.String())
 }
 
 // masking is the filter the command's streams go through; nil when there is nothing to mask, so that they are passed as they are.

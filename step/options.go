@@ -51,11 +51,13 @@ type Options struct {
 	Log     Log
 }
 
-// Log is where a run's own words go: a line each, never a secret, from several goroutines at once. Nil functions say nothing.
+// Log is where a run's own words go: a line each, never a secret, from several goroutines at once. Nil functions say nothing. A run waits for
+// them wherever it is, so they must not wait long for whoever reads.
 type Log struct {
-	Say   func(format string, args ...any) // the two lines of a run, and what it waits for
-	Warn  func(format string, args ...any)
-	Debug func(format string, args ...any)
+	Say     func(format string, args ...any) // the two lines of a run, and what it waits for
+	Warn    func(format string, args ...any)
+	Debug   func(format string, args ...any)
+	Command func(text string) // what the CI itself is to read, as it stands: it names secrets to be masked
 }
 
 // orSilent is the log with no function nil.
@@ -69,6 +71,9 @@ func (l Log) orSilent() Log {
 	}
 	if l.Debug == nil {
 		l.Debug = silent
+	}
+	if l.Command == nil {
+		l.Command = func(string) {}
 	}
 	return l
 }

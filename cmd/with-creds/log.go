@@ -11,22 +11,23 @@ import (
 	"github.com/with-creds/with-creds/step/child"
 )
 
-// newLog says with-creds' own words on stderr, which is where a person looks; stdout belongs to the command. Each is one line.
+// newLog says with-creds' own words on stderr, which is where a person looks; stdout belongs to the command. Each is one line. None waits for long to be read.
 func newLog(stderr io.Writer, s settings) step.Log {
+	words := &patientWriter{to: stderr}
 	line := func(level slog.Level) func(string, ...any) {
 		return func(format string, args ...any) {
-			fmt.Fprintf(stderr, "with-creds: %s%s", oneLine(fmt.Sprintf(format, args...)), lineEnd(stderr))
+			fmt.Fprintf(words, "with-creds: %s%s", oneLine(fmt.Sprintf(format, args...)), lineEnd(stderr))
 		}
 	}
 	if s.LogFormat == "json" {
-		logger := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		logger := slog.New(slog.NewJSONHandler(words, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		line = func(level slog.Level) func(string, ...any) {
 			return func(format string, args ...any) {
 				logger.Log(context.Background(), level, fmt.Sprintf(format, args...))
 			}
 		}
 	}
-	log := step.Log{Warn: line(slog.LevelWarn)}
+	log := step.Log{Warn: line(slog.LevelWarn), Command: func(text string) { fmt.Fprint(words, text) }}
 	if !s.Quiet {
 		log.Say = line(slog.LevelInfo)
 	}

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
@@ -208,6 +210,32 @@ func TestAReaderThatHasSeenEnoughEndsTheRun(t *testing.T) {
 				tr.endedClean()
 			})
 		}
+	}
+}
+
+// TestAReaderThatStandsStillHoldsUpNoRevocation has stdout and stderr in one pipe that is full and not read, as behind a pager that waits.
+func TestAReaderThatStandsStillHoldsUpNoRevocation(t *testing.T) {
+	for _, mask := range []string{"on", "off"} {
+		tr := newTrial(t, scripted(t, "TOKEN"), []string{"--mask", mask, "--grace", "1s", "--verbose"}, "yes")
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		tr.cmd.Stdout, tr.cmd.Stderr = w, w
+		tr.start()
+		harness.Eventually(t, "the pipe is full", func() bool {
+			var poll [1]unix.PollFd
+			poll[0] = unix.PollFd{Fd: int32(w.Fd()), Events: unix.POLLOUT}
+			n, err := unix.Poll(poll[:], 0)
+			return n == 0 && err == nil
+		})
+		w.Close()
+		_ = tr.cmd.Process.Signal(syscall.SIGTERM)
+		if code := tr.wait(); code != 128+int(syscall.SIGTERM) {
+			t.Errorf("mask %s: exit code %d, want 143", mask, code)
+		}
+		tr.endedClean()
 	}
 }
 
