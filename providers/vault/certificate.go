@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/vault/api"
+
 	"github.com/with-creds/with-creds/providers"
 )
 
@@ -16,19 +18,24 @@ import (
 // serial number.
 const certificateKind = "certificate"
 
-// certificateLease is what a credential without a lease of Vault's has instead: of a certificate its serial number, by which it is revoked; of
-// anything else the end alone.
-func certificateLease(path string, data map[string]any, began time.Time) providers.Lease {
+// leaseless is what a credential without a lease of Vault's has instead: of a certificate its serial number, by which it is revoked; of
+// anything else the end alone, and whether Vault itself changes it then.
+func leaseless(path string, secret *api.Secret, began time.Time) (l providers.Lease, rotates bool) {
+	if isStore(secret) {
+		return providers.Lease{}, false
+	}
+	data := secret.Data
 	end := endOf(data, began)
 	serial, _ := data["serial_number"].(string)
 	mount, found := pkiMount(path)
 	if !found || serial == "" || !filled(data["certificate"]) {
-		return providers.Lease{Expires: end}
+		_, rotates = data["last_vault_rotation"]
+		return providers.Lease{Expires: end}, rotates
 	}
 	return providers.Lease{
 		Provider: Name, ID: mount + "/cert/" + serial, Issued: began, Expires: end, MaxExpire: end,
 		Scope: map[string]string{"kind": certificateKind, "mount": mount, "serial": serial},
-	}
+	}, false
 }
 
 // pkiMount is where the engine of an issuing path is mounted.

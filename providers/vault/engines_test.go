@@ -66,7 +66,7 @@ func TestEnginesAreAskedAsTheyWantToBe(t *testing.T) {
 
 	t.Run("kv version 1", func(t *testing.T) {
 		w.vault.Mount("old", "kv")
-		w.vault.Write("old/app", map[string]any{"token": "t", "ttl": "1h"})
+		w.vault.Write("old/app", map[string]any{"token": "t", "ttl": "1h", "expiration": time.Now().Add(time.Hour).Unix()})
 		c := issue(t, s, "old/app")
 		if value(t, c, "token") != "t" || !c.Lease.IsZero() || !c.Lease.Expires.IsZero() {
 			t.Errorf("%v with lease %+v", c, c.Lease)

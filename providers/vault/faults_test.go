@@ -300,20 +300,27 @@ func TestNumbersKeepEveryDigit(t *testing.T) {
 }
 
 // Vault gives AWS's temporary credentials a lease, but AWS has no call that would end them.
-func TestTemporaryCredentialsOfAWSAreNotSaidToBeGone(t *testing.T) {
-	f := newFake(t,
-		exchange{request: "GET aws/creds/r", status: 200, body: `{"lease_id":"aws/creds/r/1","lease_duration":900,"renewable":false,
-			"data":{"access_key":"ASIA","secret_key":"s","session_token":"t","security_token":"t"}}`},
-		exchange{request: "PUT sys/leases/revoke", status: 204})
+func TestALoginThatCameAsAnAnswerIsEnded(t *testing.T) {
+	const token = "login-that-nobody-asked-for"
+	with := func(r *http.Request, _ string) error {
+		if got := r.Header.Get("X-Vault-Token"); got != token {
+			return fmt.Errorf("the token is %q", got)
+		}
+		return nil
+	}
+	answer := exchange{
+		request: "PUT team/auth/token/create", status: 200,
+		body: `{"request_id":"r1","auth":{"client_token":"` + token + `","accessor":"acc","lease_duration":1200,"renewable":true}}`,
+	}
+	f := newFake(t, answer, exchange{request: "PUT auth/token/revoke-self", status: 204, check: with},
+		answer, exchange{request: "PUT auth/token/revoke-self", status: 500, body: `{"errors":["no"]}`, check: with})
 	s := f.open(nil)
-	c, err := s.Issue(t.Context(), ask("aws/creds/r"))
-	if err != nil {
-		t.Fatal(err)
+	for _, left := range []bool{false, true} {
+		_, err := s.Issue(t.Context(), ask("team/auth/token/create?_method=post"))
+		if !errors.Is(err, providers.ErrRefused) || strings.Contains(err.Error(), token) || strings.Contains(err.Error(), "could not be revoked") != left {
+			t.Errorf("%v", err)
+		}
 	}
-	if c.Lease.MaxExpire != c.Lease.Expires || c.Lease.Renewable {
-		t.Errorf("the lease is %+v", c.Lease)
-	}
-	revoke(t, s, c.Lease, providers.Expires)
 }
 
 func TestPathThatIsTurnedAwayIsAskedTheOtherWayOnce(t *testing.T) {

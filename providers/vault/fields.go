@@ -130,12 +130,8 @@ func versioned(data map[string]any) (inner, metadata map[string]any, ok bool) {
 	return inner, metadata, ok
 }
 
-// endOf is when a credential without a lease ends, where its engine says so; zero: not known, or never. A key-value store's fields mean what their
-// owner says, so they are not looked at.
+// endOf is when a credential without a lease ends, where its engine says so; zero: not known, or never.
 func endOf(data map[string]any, now time.Time) time.Time {
-	if _, _, ok := versioned(data); ok {
-		return time.Time{}
-	}
 	for _, name := range []string{"expiration", "expires_at_seconds", "expires_on"} { // pki, gcp, azure
 		if at, ok := number(data[name]); ok && at > now.Unix() {
 			return time.Unix(at, 0)
@@ -149,11 +145,11 @@ func endOf(data map[string]any, now time.Time) time.Time {
 		}
 	}
 	if _, rotates := data["last_vault_rotation"]; rotates { // a static role's password
-		if ttl, ok := number(data["ttl"]); ok && ttl > 0 {
-			return now.Add(time.Duration(ttl) * time.Second)
+		if ttl, ok := number(data["ttl"]); ok { // 0, and less, while the rotation is due and not done yet
+			return now.Add(time.Duration(max(ttl, 0)) * time.Second)
 		}
 	}
-	return time.Time{}
+	return tokenEnd(data["token"]) // identity's
 }
 
 func number(v any) (int64, bool) {

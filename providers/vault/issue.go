@@ -123,20 +123,40 @@ func (s *Session) credential(to route, secret *api.Secret, generated []providers
 	}
 	if problem == "" {
 		if c.Lease.IsZero() {
-			c.Lease = certificateLease(to.path, secret.Data, began)
-			_, c.Rotates = secret.Data["last_vault_rotation"]
+			c.Lease, c.Rotates = leaseless(to.path, secret, began)
 		}
 		return c, nil
 	}
 	err := providers.Refused(fmt.Errorf("vault: %s %s: %s", to.doing(), to.path, problem))
-	if !c.Lease.IsZero() { // an answer that cannot be used leaves nothing behind
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if proof, revokeErr := s.Revoke(ctx, c.Lease); proof != providers.Proven {
-			err = fmt.Errorf("%w; its lease %s could not be revoked: %w", err, c.Lease.ID, revokeErr)
-		}
+	if left := s.giveBack(secret, c.Lease, began); left != nil {
+		err = fmt.Errorf("%w; %w", err, left)
 	}
 	return providers.Credential{}, err
+}
+
+// giveBack revokes what came with an answer that cannot be used: it leaves nothing behind.
+func (s *Session) giveBack(secret *api.Secret, l providers.Lease, began time.Time) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if !l.IsZero() {
+		if proof, err := s.Revoke(ctx, l); proof != providers.Proven {
+			return fmt.Errorf("its lease %s could not be revoked: %w", l.ID, err)
+		}
+	}
+	if secret == nil || secret.Auth == nil {
+		return nil
+	}
+	login, err := newSession(s.client.conn, s.run)
+	if err != nil {
+		return err
+	}
+	defer login.client.close()
+	login.client.setToken(secret.Auth.ClientToken)
+	login.own = ownLease(result{secret: secret}, began)
+	if proof, err := login.Close(ctx); proof != providers.Proven {
+		return fmt.Errorf("its token, with accessor %s, could not be revoked (%s): %w", login.own.ID, proof, err)
+	}
+	return nil
 }
 
 // with puts what a person said before what the engine says of the same name.
@@ -155,8 +175,11 @@ func (s *Session) lease(secret *api.Secret, began time.Time) providers.Lease {
 		Provider: Name, ID: secret.LeaseID, Issued: began, Renewable: secret.Renewable,
 		Expires: began.Add(time.Duration(secret.LeaseDuration) * time.Second),
 	}
-	if isSTS(secret) {
-		l.Scope = map[string]string{"kind": stsKind}
+	if end, lasts := lastsUntil(secret, began); lasts {
+		l.Scope = map[string]string{"kind": lastingKind}
+		if end.After(began) {
+			l.Expires = end
+		}
 		l.MaxExpire = l.Expires
 		return l
 	}
@@ -179,18 +202,4 @@ func (s *Session) withinToken(l providers.Lease) providers.Lease {
 		l.MaxExpire = own.MaxExpire
 	}
 	return l
-}
-
-// isSTS recognises AWS's temporary credentials: Vault gives them a lease, but revoking it revokes nothing, for AWS has no such call
-// (https://developer.hashicorp.com/vault/docs/secrets/aws#sts-credentials; builtin/logical/aws/secret_access_keys.go secretAccessKeysRevoke).
-func isSTS(secret *api.Secret) bool {
-	if secret.Data["access_key"] == nil {
-		return false
-	}
-	return filled(secret.Data["session_token"]) || filled(secret.Data["security_token"])
-}
-
-func filled(v any) bool {
-	text, ok := v.(string)
-	return ok && text != ""
 }

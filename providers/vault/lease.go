@@ -93,8 +93,8 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 		return s.revokeCertificate(ctx, l)
 	}
 	proof, err := s.revoke(ctx, l)
-	if proof == providers.Proven && l.Scope["kind"] == stsKind && time.Now().Before(l.Expires) {
-		return providers.Expires, nil // Vault has forgotten it; AWS has not
+	if proof == providers.Proven && l.Scope["kind"] == lastingKind && time.Now().Before(l.Expires) {
+		return providers.Expires, nil // Vault has forgotten it; whoever it is for has not
 	}
 	return proof, err
 }

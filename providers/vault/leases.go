@@ -146,8 +146,12 @@ func (s *Session) Lookup(ctx context.Context, id string) (providers.Lease, error
 	data := answer.secret.Data
 	l := providers.Lease{Provider: Name, ID: id, Issued: timeOf(data["issue_time"]), Expires: timeOf(data["expire_time"])}
 	l.Renewable, _ = data["renewable"].(bool)
+	l.Scope = map[string]string{}
+	if lastsByID(id) {
+		l.Scope["kind"] = lastingKind
+	}
 	if renewed := timeOf(data["last_renewal"]); !renewed.IsZero() {
-		l.Scope = map[string]string{providers.ScopeRenewed: renewed.Format(time.RFC3339)}
+		l.Scope[providers.ScopeRenewed] = renewed.Format(time.RFC3339)
 	}
 	if ttl, ok := data["ttl"].(json.Number); ok && !l.Expires.IsZero() { // the server's clock may be another: what is left counts
 		if seconds, err := ttl.Int64(); err == nil {

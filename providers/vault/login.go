@@ -122,9 +122,9 @@ func ownLease(answer result, now time.Time) *providers.Lease {
 
 // What Scope["kind"] of a lease says of it. Without one it is an ordinary lease.
 const (
-	tokenKind = "token"       // the session's own
-	batchKind = "batch token" // likewise; it can be neither renewed nor revoked
-	stsKind   = "sts"         // valid until its end whatever is revoked
+	tokenKind   = "token"       // the session's own
+	batchKind   = "batch token" // likewise; it can be neither renewed nor revoked
+	lastingKind = "lasting"     // valid until its end whatever is revoked: see lasting
 )
 
 // explain puts words around a failure: what was attempted, on what, and what to do.

@@ -7,7 +7,8 @@
 //   - No preflight. A run makes one round trip to log in, none when it is handed a token, and then one for each credential.
 //   - The token of a login belongs to the run: it is Session.Own, renewed like a lease, and revoked last. A token handed in is
 //     used and left alone (see settings for VAULT_TOKEN and WITH_CREDS_VAULT_CHILD_TOKEN).
-//   - A revocation is Proven only when Vault has said that the lease does not exist, or has ended it synchronously.
+//   - A revocation is Proven only when Vault has said that the lease does not exist, or has ended it synchronously, and the engine is not one whose
+//     revocations end nothing (lasting.go): what those issue is said to expire.
 //   - Settings come from Settings.Lookup alone, whatever VAULT_* the process runs under, and no file is read before Open.
 //   - The token goes to the address that was set and nowhere else: redirects are not followed.
 //   - What an answer means is decided in one table, answers.go; how a path is asked, in another, routes.go.

@@ -174,12 +174,32 @@ func TestKubernetesTokenInAPrivateKubeconfig(t *testing.T) {
 	w.Mount("kubernetes")
 	w.Vault.Write("kubernetes/config", map[string]any{"kubernetes_host": api.URL, "service_account_jwt": "stand-in", "disable_local_ca_jwt": true})
 	w.Vault.Write("kubernetes/roles/deploy", map[string]any{"allowed_kubernetes_namespaces": "*", "service_account_name": "deployer", "token_default_ttl": "10m"})
-	w.Env = []string{"API=" + api.URL}
+	out := filepath.Join(t.TempDir(), "token")
+	w.Env = []string{"OUT=" + out}
 	r := w.Run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop&server="+api.URL+" as=kubernetes", `
 		cat "$KUBECONFIG"; stat -c %a "$KUBECONFIG"
 		token=$(jq -r '.users[0].user.token' "$KUBECONFIG")
-		curl -sS -H "Authorization: Bearer $token" "$(jq -r '.clusters[0].cluster.server' "$KUBECONFIG")/whoami"`).
-		Succeeded(providers.Proven).Says("600", "deployer in shop")
+		curl -sS -H "Authorization: Bearer $token" "$(jq -r '.clusters[0].cluster.server' "$KUBECONFIG")/whoami"
+		printf %s "$token" >"$OUT"`).
+		Succeeded(providers.Expires).Says("600", "deployer in shop").Lasts(10 * time.Minute)
+	// Vault deletes what it made, and of an account that was there before it made nothing: the token is as good as it was, and no receipt may say that it is gone.
+	token, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/whoami", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("the token is gone (%d): then the receipt should say so", answer.StatusCode)
+	}
 	text, _, _ := strings.Cut(r.Stdout, "600")
 	var config struct {
 		Kind     string
