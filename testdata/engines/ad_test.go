@@ -4,6 +4,8 @@ package engines
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -65,14 +67,18 @@ userAccountControl: 66048
 		w := w.In(t)
 		dn, _ := ad.AddPerson("shared")
 		w.Vault.Write("ldap/library/ci", map[string]any{"service_account_names": []string{"shared"}, "ttl": "1h", "max_ttl": "2h"})
-		w.Env = append(w.Env, "LDAPBINDDN="+dn)
-		w.Run("vault:ldap/library/ci/check-out as=ldap", search+`; echo "as $LDAP_USERNAME"`).Succeeded(providers.Proven).Says("dn: DC=test,DC=local", "as shared")
+		lent := filepath.Join(t.TempDir(), "password")
+		w.Env = append(w.Env, "LDAPBINDDN="+dn, "LENT="+lent)
+		w.Run("vault:ldap/library/ci/check-out as=ldap", search+`; echo "as $LDAP_USERNAME"; printf %s "$LDAP_PASSWORD" >"$LENT"`).Succeeded(providers.Proven).Says("dn: DC=test,DC=local", "as shared")
 		_, body := w.Vault.Raw(w.Vault.RootToken, "GET", "ldap/library/ci/status", "")
 		var status struct {
 			Data map[string]struct{ Available bool }
 		}
 		if err := json.Unmarshal([]byte(body), &status); err != nil || !status.Data["shared"].Available {
 			t.Errorf("not checked in: %v %s", err, body)
+		}
+		if password, err := os.ReadFile(lent); err != nil || len(password) == 0 || ad.Binds(dn, string(password)) {
+			t.Errorf("the password that was lent is still good (%v)", err)
 		}
 	})
 }

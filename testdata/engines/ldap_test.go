@@ -4,6 +4,8 @@ package engines
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -56,9 +58,10 @@ func TestLDAPLibraryAccountIsCheckedInOnExit(t *testing.T) {
 	w, ldap := withLDAP(t)
 	dn, _ := ldap.AddPerson("shared")
 	w.Vault.Write("ldap/library/ci", map[string]any{"service_account_names": []string{"shared"}, "ttl": "1h", "max_ttl": "2h"})
-	w.Env = append(w.Env, "LDAPBINDDN="+dn)
+	lent := filepath.Join(t.TempDir(), "password")
+	w.Env = append(w.Env, "LDAPBINDDN="+dn, "LENT="+lent)
 	for range 2 { // the second finds it there
-		w.Run("vault:ldap/library/ci/check-out as=ldap", search+`; echo "as $LDAP_USERNAME"; echo "with $LDAP_PASSWORD"`).
+		w.Run("vault:ldap/library/ci/check-out as=ldap", search+`; echo "as $LDAP_USERNAME"; echo "with $LDAP_PASSWORD"; printf %s "$LDAP_PASSWORD" >"$LENT"`).
 			Succeeded(providers.Proven).Says("dn: dc=test", "as shared", "with ***")
 		_, body := w.Vault.Raw(w.Vault.RootToken, "GET", "ldap/library/ci/status", "")
 		var status struct {
@@ -66,6 +69,9 @@ func TestLDAPLibraryAccountIsCheckedInOnExit(t *testing.T) {
 		}
 		if err := json.Unmarshal([]byte(body), &status); err != nil || !status.Data["shared"].Available {
 			t.Errorf("not checked in: %v %s", err, body)
+		}
+		if password, err := os.ReadFile(lent); err != nil || len(password) == 0 || ldap.Binds(dn, string(password)) {
+			t.Errorf("the password that was lent is still good (%v)", err)
 		}
 	}
 	w.Env = []string{"LDAPURI=" + ldap.URL, "LDAPBASE=" + ldap.Base}
