@@ -237,9 +237,9 @@ type Settings struct {
 	Requests *atomic.Int64
 	// HandoffChanged is called by a session when its Handoff says more than before, so that another process is given it anew. Not under a lock that Handoff takes.
 	HandoffChanged func()
-	// Started is told of each process that the provider starts, so that the run does not take it for one which the command left behind;
-	// what it returns is called when that process has ended.
-	Started func(pid int) (ended func())
+	// Starting calls start, by which the provider starts a process of its own, in such a way that the run at no instant takes that process for one which the
+	// command left behind. What it returns is called when the process has ended; nil beside an error, which is start's.
+	Starting func(start func() (pid int, err error)) (ended func(), err error)
 }
 
 // Changed calls HandoffChanged where there is one.
@@ -249,12 +249,13 @@ func (s Settings) Changed() {
 	}
 }
 
-// StartedOne is Started, nil-safe.
-func (s Settings) StartedOne(pid int) (ended func()) {
-	if s.Started == nil {
-		return func() {}
+// Start is Starting, nil-safe.
+func (s Settings) Start(start func() (pid int, err error)) (ended func(), err error) {
+	if s.Starting != nil {
+		return s.Starting(start)
 	}
-	return s.Started(pid)
+	_, err = start()
+	return func() {}, err
 }
 
 // Get is Lookup, nil-safe, with an empty value counted as not set.

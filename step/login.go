@@ -53,7 +53,7 @@ func (r *run) login(ctx context.Context, name string) error {
 		Say:      r.Log.Say,
 		Remember: r.memory.remember,
 		Requests: &r.requests,
-		Started:  r.programs.started,
+		Starting: r.programs.start,
 
 		HandoffChanged: func() { r.book.Changed(entry) },
 	})

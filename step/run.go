@@ -160,11 +160,12 @@ func (r *run) commence() error {
 	c, err := child.Start(child.Options{
 		Argv: r.Argv, Env: r.environ(),
 		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
-		Mask:  r.masking(),
-		Grace: r.Grace,
-		Spare: func(pid int) bool { return r.guard.Is(pid) || r.programs.has(pid) },
-		Lasts: guard.IsGuard,
-		Warnf: r.Log.Warn,
+		Mask:     r.masking(),
+		Grace:    r.Grace,
+		Spare:    func(pid int) bool { return r.guard.Is(pid) || r.programs.has(pid) },
+		Starting: &r.programs,
+		Lasts:    guard.IsGuard,
+		Warnf:    r.Log.Warn,
 	})
 	if err != nil {
 		return err

@@ -72,8 +72,13 @@ func (s *Session) run(ctx context.Context, argv []string, q question) (answer, e
 	if err != nil {
 		return answer{}, fmt.Errorf("running %s: %w", name, err)
 	}
-	if err = c.Start(); err == nil {
-		ended := s.settings.StartedOne(c.Process.Pid)
+	ended, err := s.settings.Start(func() (int, error) {
+		if err := c.Start(); err != nil {
+			return 0, err
+		}
+		return c.Process.Pid, nil
+	})
+	if err == nil {
 		err = c.Wait()
 		ended()
 	}

@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -59,6 +60,10 @@ type Options struct {
 	// existed before Start, and children in this process's own group, are spared without being named: what os/exec
 	// starts elsewhere in this program is neither reaped nor killed from here. Called from the goroutine that runs Wait. Nil: none.
 	Spare func(pid int) bool
+
+	// Starting is held over each look at the processes there are together with what Spare says of them. Who starts one that Spare is to know of holds it from before the
+	// start until Spare knows, so that no look falls in between. Nil: nothing such is started while the command runs.
+	Starting sync.Locker
 
 	// Lasts reports whether a process of the command's is to be left alone, with all that it starts, because it ends by itself when its work is done: the
 	// guard of a run within the command. Such orphans are waited for as long as others are, and never ended. Nil: there are none.
@@ -143,4 +148,14 @@ func (o Options) warnf(format string, args ...any) {
 }
 
 func (o Options) spared(pid int) bool { return o.Spare != nil && o.Spare(pid) }
-func (o Options) lasts(pid int) bool  { return o.Lasts != nil && o.Lasts(pid) }
+
+// looking begins a look at the processes there are.
+func (o Options) looking() (end func()) {
+	if o.Starting == nil {
+		return func() {}
+	}
+	o.Starting.Lock()
+	return o.Starting.Unlock
+}
+
+func (o Options) lasts(pid int) bool { return o.Lasts != nil && o.Lasts(pid) }

@@ -42,11 +42,7 @@ func (w *wait) stopped(sig syscall.Signal) {
 	}
 	if had || asks {
 		// The rest of the job would have been stopped with the command, had it been in this group.
-		for _, p := range mates(t.group) {
-			if !w.o.spared(p.pid) {
-				_ = signalProcess(p, sig)
-			}
-		}
+		w.signalMates(t.group, sig)
 	}
 	if w.halt(sig) || sig == unix.SIGTSTP {
 		w.resume()
@@ -56,6 +52,16 @@ func (w *wait) stopped(sig syscall.Signal) {
 	// can continue any more.
 	_ = w.Signal(unix.SIGHUP)
 	_ = w.Signal(unix.SIGCONT)
+}
+
+// signalMates signals the others of a group that are none of this program's own.
+func (w *wait) signalMates(group int, sig syscall.Signal) {
+	defer w.o.looking()()
+	for _, p := range mates(group) {
+		if !w.o.spared(p.pid) {
+			_ = signalProcess(p, sig)
+		}
+	}
 }
 
 // resume continues the command, with the terminal if the shell has put this process in the foreground.

@@ -16,8 +16,7 @@ type brood struct {
 	self, group int
 	before      map[int]uint64 // children that were there before the command, by number and start: none of the command's
 	own         []int          // the command and the terminal's monitor: waited for elsewhere
-	spared      func(pid int) bool
-	lasts       func(pid int) bool // of a process that ends by itself, and must not be ended
+	o           Options        // Spare, Starting and Lasts
 
 	told map[int]uint64 // who has been asked to end or killed, by number and start
 }
@@ -25,11 +24,11 @@ type brood struct {
 // giveUp is how long after SIGKILL a process is waited for: one that is stuck in the kernel does not end.
 const giveUp = 2 * time.Second
 
-func newBrood(spared, lasts func(int) bool) (*brood, error) {
+func newBrood(o Options) (*brood, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, err
 	}
-	b := &brood{self: os.Getpid(), group: unix.Getpgrp(), before: map[int]uint64{}, spared: spared, lasts: lasts, told: map[int]uint64{}}
+	b := &brood{self: os.Getpid(), group: unix.Getpgrp(), before: map[int]uint64{}, o: o, told: map[int]uint64{}}
 	for _, pid := range childrenOf(b.self) {
 		if p, err := lookAt(pid); err == nil {
 			b.before[pid] = p.start
@@ -43,6 +42,7 @@ func newBrood(spared, lasts func(int) bool) (*brood, error) {
 // What this program starts itself is not among them: it was there before, is in this process's own group (as all that
 // os/exec starts unless told otherwise), or is spared by name. The command is always given another group.
 func (b *brood) orphans() []process {
+	defer b.o.looking()()
 	var found []process
 	for _, p := range processesOf(childrenOf(b.self)) {
 		pid := p.pid
@@ -52,7 +52,7 @@ func (b *brood) orphans() []process {
 		if start, ok := b.before[pid]; ok && start == p.start {
 			continue
 		}
-		if !b.spared(pid) {
+		if !b.o.spared(pid) {
 			found = append(found, p)
 		}
 	}
@@ -88,7 +88,7 @@ func (b *brood) all() (alive []process, settled bool) {
 		switch {
 		case p.ended():
 			settled = false
-		case b.lasts(p.pid):
+		case b.o.lasts(p.pid):
 			settled = false
 			continue
 		default:

@@ -48,9 +48,9 @@ func Start(o Options) (*Child, error) {
 		}
 	}
 	c := &Child{o: o, changes: make(chan os.Signal, 1), ask: make(chan string, 1)}
-	if c.brood, err = newBrood(o.spared, o.lasts); err != nil {
+	if c.brood, err = newBrood(o); err != nil {
 		o.warnf("daemons the command leaves behind will not be found: becoming a subreaper: %v", err)
-		c.brood = &brood{self: -1, spared: o.spared, lasts: o.lasts}
+		c.brood = &brood{self: -1, o: o}
 	}
 	p, err := c.plumb()
 	defer p.close()
