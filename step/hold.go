@@ -2,10 +2,10 @@ package step
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/with-creds/with-creds/step/bind"
+	"github.com/with-creds/with-creds/step/mask"
 )
 
 // A Hold makes a run hold its credentials for others: what wraps a command otherwise waits for a word. All else is as with a command: the guard, the
@@ -65,19 +65,17 @@ func (r *run) secretsNow() []string {
 	defer r.lock.Unlock()
 	var all []string
 	for _, c := range r.issued {
-		var fields []string
 		for _, f := range c.credential.Fields {
 			if f.Secret && f.Value != "" {
-				fields = append(fields, f.Value)
+				all = append(all, f.Value)
 			}
 		}
-		all = append(all, fields...)
 		for _, v := range c.values {
-			// A URL's password is masked where it stands, and the rest stays readable.
-			if v.Secret && !v.File && !slices.ContainsFunc(fields, func(f string) bool { return strings.Contains(v.Value, f) }) {
-				all = append(all, v.Value)
-			}
+			all = append(all, filtered(v)...)
 		}
+	}
+	for _, secret := range all {
+		all = append(all, mask.Within(secret)...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

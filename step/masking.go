@@ -3,8 +3,10 @@ package step
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/mask"
 )
 
@@ -21,7 +23,7 @@ func (r *run) maskSecrets() {
 	}
 }
 
-// mask makes the secrets of credentials known: each secret field, and what was composed of one. The fields are given at once, for the
+// mask makes the secrets of credentials known: each secret field, and what its filters made of one. The fields are given at once, for the
 // masker builds its search anew each time.
 func (r *run) mask(some ...*issued) {
 	if !r.Mask {
@@ -46,20 +48,25 @@ func (r *run) mask(some ...*issued) {
 	}
 	for _, c := range some {
 		for _, v := range c.values {
-			if v.Secret && !r.covers(v.Value) {
-				r.masker.Add(v.Value)
+			for _, text := range filtered(v) {
+				if !r.masker.Covers(text) { // a URL's password is, in all its forms, and the rest of the URL stays readable
+					r.masker.Add(text)
+					values = append(values, text)
+				}
 			}
 		}
 	}
 }
 
-// covers reports whether the secret in a composed value is masked where the value is printed. A URL's password is, and the rest of it stays
-// readable; a value whose encoding hides the secret beyond recognition becomes a secret itself.
-func (r *run) covers(value string) bool {
-	s := r.masker.Stream(io.Discard)
-	io.WriteString(s, value)
-	s.Close()
-	return s.Masked() > 0
+// filtered are the secrets in a value as its filters left them. One that is too short to be masked by itself is masked with what is around it.
+func filtered(v bind.Value) []string {
+	texts := slices.Clone(v.Secrets)
+	for i, text := range texts {
+		if len(text) < mask.MinLength {
+			texts[i] = v.Value
+		}
+	}
+	return texts
 }
 
 // tellCI makes the CI's own log filter mask values, each line of them by itself. It is told on stderr (GitHub's runner reads both streams of a step): stdout
@@ -73,6 +80,9 @@ func (r *run) tellCI(values []string) {
 		return
 	}
 	var text strings.Builder
+	for _, value := range values {
+		values = append(values, mask.Within(value)...)
+	}
 	for _, value := range values {
 		for line := range strings.SplitSeq(value, "\n") {
 			if line = strings.TrimRight(line, "\r"); len(line) < mask.MinLength {

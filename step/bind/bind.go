@@ -40,6 +40,8 @@ type Value struct {
 	Path   string // of that file, once Dir.Place has set it
 	Secret bool   // a secret field is in it
 	Lasts  bool   // it stays good when the credential is replaced: a fixed text, or where the credential is served
+	// Secrets are the secret fields in it, each as it stands there: as its filters left it.
+	Secrets []string
 }
 
 // String keeps the value out of logs.
@@ -113,7 +115,12 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 			}
 			continue
 		}
-		text, err := b.Template.Execute(lookup)
+		var secrets []string
+		text, err := b.Template.Execute(lookup, func(name, text string) {
+			if f, _ := c.Field(name); f.Secret && text != "" {
+				secrets = append(secrets, text)
+			}
+		})
 		if err == nil && !b.File {
 			err = carried(b.Name, text)
 		}
@@ -121,7 +128,7 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 			errs = append(errs, fmt.Errorf("%s: binding %s: %w", s.Request.Source(), b.Name, err))
 			continue
 		}
-		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Secret: secret, Lasts: lasts})
+		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Secret: secret, Secrets: secrets, Lasts: lasts})
 		byPreset[fold(b.Name)] = b.preset
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -81,7 +81,7 @@ func (w Warning) String() string {
 	return fmt.Sprintf("value %d is not masked: it is shorter than %d bytes and would be found all over the output", w.Index+1, MinLength)
 }
 
-// Add makes secrets of values, in all their forms, beside those there are. Every Write that begins after Add has
+// Add makes secrets of values, and of what is Within them, in all their forms, beside those there are. Every Write that begins after Add has
 // returned masks them, a beginning of them held back by an earlier Write included. Secrets are never taken out again.
 //
 // A value shorter than MinLength is not masked and has a Warning; an empty one is passed over. The search is built anew
@@ -98,6 +98,9 @@ func (m *Masker) Add(values ...string) []Warning {
 			forms = append(forms, v)
 		default:
 			forms = append(forms, Forms(v)...)
+			for _, w := range Within(v) {
+				forms = append(forms, Forms(w)...)
+			}
 		}
 	}
 	m.add(forms)
@@ -135,6 +138,20 @@ func (m *Masker) add(forms []string) {
 
 // Empty reports whether there is nothing to mask: a stream then passes on what it is given.
 func (m *Masker) Empty() bool { return m.set.Load().matcher == nil }
+
+// Covers reports whether nothing of a text is left when it is masked but less than MinLength bytes at a time, such as the quotes around it.
+func (m *Masker) Covers(text string) bool {
+	var out strings.Builder
+	s := m.Stream(&out)
+	io.WriteString(s, text) // a Builder takes everything
+	s.Close()
+	for rest := range strings.SplitSeq(out.String(), string(m.set.Load().marker)) {
+		if len(rest) >= MinLength {
+			return false
+		}
+	}
+	return true
+}
 
 // Copy masks all of src into dst, and returns when src ends or either fails. It does not close them.
 func (m *Masker) Copy(dst io.Writer, src io.Reader) error {

@@ -20,7 +20,7 @@ func execute(t *testing.T, text, value string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Bindings[0].Template.Execute(func(name string) (string, bool) { return value, name == "x" })
+	return s.Bindings[0].Template.Execute(func(name string) (string, bool) { return value, name == "x" }, nil)
 }
 
 const awkward = "a'b\"c\\d e#f$g`h;i&j|k\tl\nm\r\bn%41+{}<é\u2028/~!*()=@:?\\"

@@ -116,9 +116,9 @@ func (t Template) Fixed() (text string, fixed bool) {
 	return t.parts[0].literal, true
 }
 
-// Execute puts the fields in. An error names a field that lookup does not have, or one whose value a filter cannot carry;
-// it never holds a value.
-func (t Template) Execute(lookup func(field string) (value string, ok bool)) (string, error) {
+// Execute puts the fields in, and tells filled, if set, of each as its filters left it. An error names a field that lookup does not have, or one whose value a filter
+// cannot carry; it never holds a value.
+func (t Template) Execute(lookup func(field string) (value string, ok bool), filled func(field, text string)) (string, error) {
 	var b strings.Builder
 	for _, p := range t.parts {
 		if p.field == "" {
@@ -134,6 +134,9 @@ func (t Template) Execute(lookup func(field string) (value string, ok bool)) (st
 			if value, err = filters[name].apply(value); err != nil {
 				return "", fmt.Errorf("field %q, filter %s: %w", p.field, name, err)
 			}
+		}
+		if filled != nil {
+			filled(p.field, value)
 		}
 		b.WriteString(value)
 	}
