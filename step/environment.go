@@ -35,10 +35,17 @@ func (r *run) bind() error {
 }
 
 // values is everything bound, in the order of the specs.
-func (r *run) values() []bind.Value {
+func (r *run) values() []bind.Value { return r.valuesWith(nil, nil) }
+
+// valuesWith is that with others in the place of one credential's.
+func (r *run) valuesWith(instead *issued, others []bind.Value) []bind.Value {
 	all := r.lent()
 	for _, c := range r.issued {
-		all = append(all, c.values...)
+		if c == instead {
+			all = append(all, others...)
+		} else {
+			all = append(all, c.values...)
+		}
 	}
 	return all
 }

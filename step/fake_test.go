@@ -15,6 +15,8 @@ import (
 type source struct {
 	login        func(n int) time.Duration // the life of the n-th login; nil: it has none of its own
 	life         func(n int) time.Duration // of the n-th credential of a path; nil: as long as its login's
+	token        func(n int) string        // of the n-th credential of a path; nil: one that nobody has had
+	rotates      func(n int) time.Duration // what the n-th answer says is left until the server changes the token by itself, of what has no lease; nil: it has one
 	issue        func(path string) error
 	cannotRevoke func(l providers.Lease) bool
 
@@ -69,7 +71,15 @@ func (l *sourceLogin) Issue(_ context.Context, r providers.Request) (providers.C
 		}
 	}
 	now := time.Now()
-	c := providers.Credential{Fields: []providers.Field{{Name: "token", Value: rand.Text(), Secret: true}}}
+	token := rand.Text()
+	if l.token != nil {
+		token = l.token(n)
+	}
+	c := providers.Credential{Fields: []providers.Field{{Name: "token", Value: token, Secret: true}}}
+	if l.rotates != nil {
+		c.Rotates, c.Lease.Expires = true, now.Add(l.rotates(n))
+		return c, nil
+	}
 	c.Lease = providers.Lease{Provider: "fake", ID: fmt.Sprintf("%s-%d", r.Path, n), Issued: now}
 	if l.life != nil {
 		c.Lease.Expires = now.Add(l.life(n))

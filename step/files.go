@@ -91,16 +91,30 @@ func (r *run) placeEnvFile() error {
 	return nil
 }
 
-// rewriteEnvFile puts fresh values in the place of the old.
-func (r *run) rewriteEnvFile() error {
-	if r.envFile == "" {
-		return nil
+// rewriteFiles puts a credential's fresh values into its files, and into the env file. That is judged before anything is written.
+func (r *run) rewriteFiles(c *issued, values []bind.Value) error {
+	text := ""
+	if r.envFile != "" {
+		var err error
+		if text, err = bind.EnvFile(r.valuesWith(c, values)); err != nil {
+			return unbindable{err}
+		}
 	}
-	text, err := bind.EnvFile(r.values())
-	if err != nil {
-		return err
+	var next bind.Replacement
+	defer next.Drop() //nolint:errcheck // what is left there goes with the directory, or by the guard
+	for _, v := range values {
+		if v.File {
+			if err := next.File(r.dir, v.Name, v.Value); err != nil {
+				return fmt.Errorf("rewriting the file of %s: %w", v.Name, err)
+			}
+		}
 	}
-	return bind.ReplacePrivate(r.envFile, r.envNext, text)
+	if r.envFile != "" {
+		if err := next.Private(r.envFile, r.envNext, text); err != nil {
+			return fmt.Errorf("rewriting the env file: %w", err)
+		}
+	}
+	return next.Do()
 }
 
 // removeFiles takes away what placeFiles made. What cannot be removed is told; the guard tries again.

@@ -25,7 +25,7 @@ func (r *run) followEnd(ctx context.Context, c *issued) {
 		if len(fixed) > 0 && !warned {
 			warned = true
 			r.Log.Warn("%s: what %s hold%s ends at %s, in %s", c.spec.Request.Source(), strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
-				ends.Format(time.TimeOnly), time.Until(ends).Round(time.Second))
+				ends.Format(time.TimeOnly), max(0, time.Until(ends)).Round(time.Second))
 		}
 		if !follows {
 			if r.KillOnExpiry {
@@ -86,6 +86,7 @@ func (r *run) reissueOnce(running context.Context, c *issued) (changed bool, err
 		return false, nil
 	}
 	if err := r.rebind(c, fresh); err != nil {
+		r.giveBack(fresh.session, fresh.credential.Lease) // should it have one now: another is asked for
 		return false, fmt.Errorf("%s: %w", c.spec.Request.Source(), err)
 	}
 	return true, nil

@@ -3,7 +3,6 @@ package step
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -85,6 +84,12 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, old provider
 		if err == nil {
 			err = r.rebind(c, fresh)
 		}
+		if _, never := errors.AsType[unbindable](err); never {
+			r.lock.Lock()
+			c.successor = nil // the next may be another
+			r.lock.Unlock()
+			r.giveBack(fresh.session, fresh.credential.Lease)
+		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -115,33 +120,29 @@ func expired(l *providers.Lease) bool {
 	return l != nil && !l.Expires.IsZero() && l.TTL(time.Now()) == 0
 }
 
-// rebind puts a fresh credential in the place of an old one.
+// An unbindable error is one of a credential's values: bound again, they have it again.
+type unbindable struct{ error }
+
+func (u unbindable) Unwrap() error { return u.error }
+
+// rebind puts a fresh credential in the place of an old one, or leaves everything as it is.
 func (r *run) rebind(c, fresh *issued) error {
 	fresh.served = c.served
 	values, err := bind.Bind(c.spec, fresh.withServed(), r.Bind)
 	if err != nil {
-		return err
+		return unbindable{err}
 	}
 	fresh.values = values
 	r.mask(fresh) // before the command can see it
 	if anyFile(values) {
 		values = r.dir.Place(values)
 	}
-	for _, v := range values {
-		if v.File {
-			if err := r.dir.Replace(v.Name, v.Value); err != nil {
-				return fmt.Errorf("rewriting the file of %s: %w", v.Name, err)
-			}
-		}
+	if err := r.rewriteFiles(c, values); err != nil {
+		return err
 	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	before := *c
 	c.credential, c.session, c.values = fresh.credential, fresh.session, values
-	if err := r.rewriteEnvFile(); err != nil {
-		c.credential, c.session, c.values = before.credential, before.session, before.values
-		return fmt.Errorf("rewriting the env file: %w", err)
-	}
 	c.replacements++
 	c.successor = nil
 	r.Log.Say("replaced %s: %s", c.spec.Request.Source(), fresh.credential.Lease.ID)

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -41,6 +42,12 @@ func heldFrom(t *testing.T, s *source, paths ...string) *holding {
 // heldAs begins a run with these specs.
 func heldAs(t *testing.T, s *source, specs ...string) *holding {
 	t.Helper()
+	return heldWith(t, s, func(*Options) {}, specs...)
+}
+
+// heldWith begins one with other options.
+func heldWith(t *testing.T, s *source, set func(*Options), specs ...string) *holding {
+	t.Helper()
 	h := &holding{t: t, until: make(chan string, 1), ended: make(chan Result, 1)}
 	say := func(format string, args ...any) {
 		h.mu.Lock()
@@ -51,6 +58,7 @@ func heldAs(t *testing.T, s *source, specs ...string) *holding {
 		Providers: map[string]providers.Provider{"fake": s}, Env: []string{"XDG_RUNTIME_DIR=" + t.TempDir()}, Mask: true,
 		Leash: time.Minute, RevokeTimeout: 10 * time.Second, Log: Log{Say: say, Warn: say},
 	}
+	set(&o)
 	for _, text := range specs {
 		parsed, err := spec.Parse(text)
 		if err != nil {
@@ -155,6 +163,96 @@ func TestWhatCannotBePutInItsPlaceIsNotIssuedAgainAndAgain(t *testing.T) {
 	if _, asked, live := s.count("it"); asked != 2 || live != 0 {
 		t.Errorf("%d were issued, want 2; %d leases are left; it said\n%s", asked, live, h.words())
 	}
+}
+
+// TestWhatCannotBeBoundIsRevokedAndAnotherAskedFor has a second token that no env file can carry, bound to a file as well.
+func TestWhatCannotBeBoundIsRevokedAndAnotherAskedFor(t *testing.T) {
+	t.Parallel()
+	first, third := rand.Text(), rand.Text()
+	s := &source{life: shortAtFirst, token: func(n int) string { return []string{first, "it's " + rand.Text(), third}[min(n, 3)-1] }}
+	var mu sync.Mutex
+	revoked := map[string]bool{}
+	s.cannotRevoke = func(l providers.Lease) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		revoked[l.ID] = true
+		return false
+	}
+	h := heldWith(t, s, func(o *Options) { o.EnvFile = "auto" }, "fake:it FILE=@token PLAIN=token")
+	content := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(h.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	h.sees("it is tried", func() bool { return strings.Contains(h.words(), "trying again") })
+	if file := content("FILE"); file != first && file != third {
+		t.Errorf("the file has %q, which the env file cannot have", file)
+	}
+	h.sees("another is there", func() bool { return content("FILE") == third && strings.Contains(content(envFileName), "PLAIN="+third) })
+	mu.Lock()
+	if !revoked["it-2"] {
+		t.Error("what could not be bound is not revoked")
+	}
+	mu.Unlock()
+	if r := h.end(); r.Code != 0 {
+		t.Errorf("exit code %d; it said\n%s", r.Code, h.words())
+	}
+	if _, asked, live := s.count("it"); asked != 3 || live != 0 {
+		t.Errorf("%d were issued, want 3; %d leases are left; it said\n%s", asked, live, h.words())
+	}
+}
+
+// TestFilesOfOneCredentialAreReplacedTogether has something where the second of two files is to be.
+func TestFilesOfOneCredentialAreReplacedTogether(t *testing.T) {
+	t.Parallel()
+	s := &source{life: shortAtFirst}
+	h := heldAs(t, s, "fake:it CERT=@token KEY=@token")
+	cert, key := filepath.Join(h.dir, "CERT"), filepath.Join(h.dir, "KEY")
+	old, err := os.ReadFile(cert)
+	if err := errors.Join(err, os.Remove(key), os.Mkdir(key, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	h.sees("three attempts", func() bool { return strings.Count(h.words(), "trying again") >= 3 })
+	if now, err := os.ReadFile(cert); err != nil || string(now) != string(old) {
+		t.Errorf("the certificate is replaced and its key is not (%v)", err)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	h.sees("both are new", func() bool {
+		now, err := os.ReadFile(key)
+		other, otherErr := os.ReadFile(cert)
+		return err == nil && otherErr == nil && string(now) == string(other) && string(now) != string(old)
+	})
+	if entries, err := os.ReadDir(h.dir); err != nil || len(entries) != 2 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// TestARotationThatIsDueIsFollowed has a server that says nothing is left, and is late.
+func TestARotationThatIsDueIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := []string{rand.Text(), rand.Text()}
+		rotated := func(n int) int { return min(n/4, 1) }
+		s := &source{
+			token:   func(n int) string { return tokens[rotated(n)] },
+			rotates: func(n int) time.Duration { return time.Duration(rotated(n)) * time.Hour },
+		}
+		h := heldAs(t, s, "fake:it TOKEN=@token")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if text, err := os.ReadFile(filepath.Join(h.dir, "TOKEN")); err != nil || string(text) != tokens[1] {
+			t.Errorf("the file has the old token (%v)", err)
+		}
+		if _, asked, _ := s.count("it"); asked != 4 {
+			t.Errorf("asked %d times, want 4", asked)
+		}
+		if r := h.end(); r.Code != 0 {
+			t.Errorf("exit code %d; it said\n%s", r.Code, h.words())
+		}
+	})
 }
 
 func TestAReplacedCredentialThatIsNotProvenToBeGoneIsNoSuccess(t *testing.T) {

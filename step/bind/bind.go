@@ -7,7 +7,7 @@
 //     server that names a field cannot make a variable that loads code.
 //   - An error names variables and fields, never a value. A Value prints as its name.
 //   - A private file has mode 0600 in a directory of mode 0700, both ours, whatever the umask; nothing is ever written
-//     through a link or into a file that was there before; what could not be written whole is not there at all.
+//     through a link or into a file that was there before; what could not be written whole is not there at all, and leaves what was to be replaced with it.
 //   - Environ and EnvFile carry every value byte for byte, or refuse it.
 package bind
 

@@ -183,15 +183,6 @@ func (d *Dir) Write(name, content string) error {
 	return writeNew(d.root, d.path, name, content)
 }
 
-// Replace puts new content in place of a file's in one step: a reader sees the old or the new, whole. When it fails the
-// old remains.
-func (d *Dir) Replace(name, content string) error {
-	if !spec.IsName(name) {
-		return fmt.Errorf("replacing a private file: %s names no variable", plain(name))
-	}
-	return replace(d.root, d.path, name, beside(name), content)
-}
-
 // Remove removes the directory and everything in it, whatever the command put there, without following a link. It may be
 // called again.
 func (d *Dir) Remove() error {
@@ -270,35 +261,24 @@ func RemoveDir(path string) error {
 // WritePrivate makes a file of mode 0600 at a path that a person chose (--env-file, --receipt), as Dir.Write does: never
 // into a file that is there, never through a link.
 func WritePrivate(path, content string) error {
-	return inParent(path, content, writeNew)
+	root, dir, name, err := openParent(path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return writeNew(root, dir, name, content)
 }
 
-// ReplacePrivate is Dir.Replace for such a path. What was there before, a link too, is replaced and not written to. The new content is
-// written to beside first, a path that Beside made: whoever is to remove the file must know of that one too.
-func ReplacePrivate(path, beside, content string) error {
-	return inParent(path, content, func(root *os.Root, dir, name, content string) error {
-		return replace(root, dir, name, filepath.Base(beside), content)
-	})
-}
-
-// Beside is a path in the same directory that nobody can have guessed and used.
-func Beside(path string) string {
-	return filepath.Join(filepath.Dir(path), beside(filepath.Base(path)))
-}
-
-func beside(name string) string { return "." + name + "." + strings.ToLower(rand.Text()) }
-
-func inParent(path, content string, write func(root *os.Root, dir, name, content string) error) error {
-	dir, name := filepath.Split(path)
+// openParent opens the directory that a path is in.
+func openParent(path string) (root *os.Root, dir, name string, err error) {
+	dir, name = filepath.Split(path)
 	if dir == "" {
 		dir = "."
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+	if root, err = os.OpenRoot(dir); err != nil {
+		return nil, "", "", fmt.Errorf("writing %s: %w", path, err)
 	}
-	defer root.Close()
-	return write(root, dir, name, content)
+	return root, dir, name, nil
 }
 
 // writeNew makes a file that was not there. dir is for messages.
@@ -317,17 +297,6 @@ func writeNew(root *os.Root, dir, name, content string) error {
 	}
 	if err != nil {
 		return writeError(dir, name, errors.Join(err, root.Remove(name)))
-	}
-	return nil
-}
-
-// replace writes beside the file and renames over it, which rename(2) promises to do in one step.
-func replace(root *os.Root, dir, name, beside, content string) error {
-	if err := writeNew(root, dir, beside, content); err != nil {
-		return err
-	}
-	if err := root.Rename(beside, name); err != nil {
-		return writeError(dir, name, errors.Join(err, root.Remove(beside)))
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func TestHelperWritesUnderAUmask(t *testing.T) {
 	if err := d.Write("KEY", "one"); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Replace("KEY", "two"); err != nil {
+	if err := d.replace("KEY", "two"); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]os.FileMode{d.Path(): 0o700 | os.ModeDir, d.File("KEY"): 0o600} {
@@ -222,7 +222,7 @@ func TestAFullPlaceLeavesNothingHalfWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	big := strings.Repeat("h1dd3n", 1<<20)
-	for _, err := range []error{d.Write("BIG", big), d.Replace("OLD", big), d.Replace("BIG", big)} {
+	for _, err := range []error{d.Write("BIG", big), d.replace("OLD", big), d.replace("BIG", big)} {
 		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "it is full") || strings.Contains(err.Error(), "h1dd3n") {
 			t.Errorf("got %v", err)
 		}

@@ -59,6 +59,16 @@ func TestPathsAreKnownBeforeAnythingIsWritten(t *testing.T) {
 	}
 }
 
+func (d *Dir) replace(name, content string) error {
+	var next Replacement
+	return errors.Join(next.File(d, name, content), next.Do(), next.Drop())
+}
+
+func replacePrivate(path, beside, content string) error {
+	var next Replacement
+	return errors.Join(next.Private(path, beside, content), next.Do(), next.Drop())
+}
+
 func TestAFileIsWrittenOnceAndReplacedWhole(t *testing.T) {
 	d := newDir(t)
 	if err := d.Write("KEY", "old"); err != nil {
@@ -72,7 +82,7 @@ func TestAFileIsWrittenOnceAndReplacedWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if err := d.Replace("KEY", "new"); err != nil {
+	if err := d.replace("KEY", "new"); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 8)
@@ -83,6 +93,44 @@ func TestAFileIsWrittenOnceAndReplacedWhole(t *testing.T) {
 	entries, err := os.ReadDir(d.Path())
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+func TestOfSeveralFilesAllAreReplacedOrNone(t *testing.T) {
+	d, elsewhere := newDir(t), filepath.Join(t.TempDir(), "env")
+	if err := errors.Join(d.Write("CERT", "old"), d.Write("KEY", "old"), WritePrivate(elsewhere, "old"), os.Mkdir(d.File("TAKEN"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	are := func(want string) {
+		t.Helper()
+		entries, err := os.ReadDir(d.Path())
+		beside, besideErr := os.ReadDir(filepath.Dir(elsewhere))
+		if err != nil || besideErr != nil || len(entries) != 3 || len(beside) != 1 {
+			t.Errorf("there are %v and %v (%v, %v)", entries, beside, err, besideErr)
+		}
+		for _, path := range []string{d.File("CERT"), d.File("KEY"), elsewhere} {
+			if got := read(t, path); got != want {
+				t.Errorf("%s has %q, want %q", path, got, want)
+			}
+		}
+	}
+	for _, last := range []string{"TAKEN", "KEY"} { // a directory, which is in the way, and a file
+		var next Replacement
+		err := errors.Join(next.File(d, "CERT", "new"), next.Private(elsewhere, Beside(elsewhere), "new"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = next.File(d, last, "new"); (err != nil) != (last == "TAKEN") {
+			t.Errorf("%s: %v", last, err)
+		}
+		want := "old"
+		if err == nil {
+			err, want = next.Do(), "new"
+		}
+		if dropped := next.Drop(); dropped != nil || want == "new" && err != nil {
+			t.Errorf("%s: %v, %v", last, err, dropped)
+		}
+		are(want)
 	}
 }
 
@@ -112,7 +160,7 @@ func TestReadersSeeTheOldOrTheNewWhole(t *testing.T) {
 		})
 	}
 	for i := range 200 {
-		if err := d.Replace("KEY", content(i)); err != nil {
+		if err := d.replace("KEY", content(i)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -134,7 +182,7 @@ func TestAPlantedLinkIsNeitherWrittenThroughNorFollowed(t *testing.T) {
 		if err := d.Write(name, "content"); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%s: written: %v", name, err)
 		}
-		if err := d.Replace(name, "content"); err != nil {
+		if err := d.replace(name, "content"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if info, err := os.Lstat(d.File(name)); err != nil || !info.Mode().IsRegular() || read(t, d.File(name)) != "content" {
@@ -153,7 +201,7 @@ func TestOnlyAVariablesNameNamesAFile(t *testing.T) {
 		if err := d.Write(name, "content"); err == nil {
 			t.Errorf("%q is written", name)
 		}
-		if err := d.Replace(name, "content"); err == nil {
+		if err := d.replace(name, "content"); err == nil {
 			t.Errorf("%q is replaced", name)
 		}
 	}
@@ -296,7 +344,7 @@ func TestWhatIsAboutToBeMadeIsToldBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := ReplacePrivate("env", "in the way", "A=2\n"); !errors.Is(err, fs.ErrExist) || read(t, "env") != "A=1\n" {
+	if err := replacePrivate("env", "in the way", "A=2\n"); !errors.Is(err, fs.ErrExist) || read(t, "env") != "A=1\n" {
 		t.Errorf("%v, %q", err, read(t, "env"))
 	}
 }
@@ -312,7 +360,7 @@ func TestAPersonsPathIsWrittenAsCarefully(t *testing.T) {
 	if err := WritePrivate("env", "A=2\n"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("overwritten: %v", err)
 	}
-	if err := ReplacePrivate("env", Beside("env"), "A=3\n"); err != nil || read(t, "env") != "A=3\n" {
+	if err := replacePrivate("env", Beside("env"), "A=3\n"); err != nil || read(t, "env") != "A=3\n" {
 		t.Errorf("%v, %q", err, read(t, "env"))
 	}
 	if err := os.Mkdir("d", 0o700); err != nil {
@@ -324,7 +372,7 @@ func TestAPersonsPathIsWrittenAsCarefully(t *testing.T) {
 	if err := WritePrivate("missing/env", "x"); err == nil {
 		t.Error("written into a directory that is not there")
 	}
-	if err := ReplacePrivate("d", Beside("d"), "x"); err == nil {
+	if err := replacePrivate("d", Beside("d"), "x"); err == nil {
 		t.Error("a directory is replaced")
 	}
 }
