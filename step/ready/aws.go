@@ -1,6 +1,7 @@
 package ready
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -25,7 +26,7 @@ func askAWS(ctx context.Context, o Options, c providers.Credential) (verdict, er
 	if keys.id == "" || keys.secret == "" || value("session_token") != "" || value("security_token") != "" {
 		return usable, nil
 	}
-	address, region := awsEndpoint(o.Lookup, value("region"))
+	address, region, named := awsEndpoint(o.Lookup, value("region"))
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(awsQuestion))
 	if err != nil {
 		return silent, fmt.Errorf("asking STS: %w", err)
@@ -48,8 +49,16 @@ func askAWS(ctx context.Context, o Options, c providers.Credential) (verdict, er
 		return silent, fmt.Errorf("asking STS: an answer that is not STS's (%d)", answer.StatusCode)
 	}
 	switch string(code[1]) {
-	case "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException":
-		return unknown, errors.New("STS says " + string(code[1]))
+	case "SignatureDoesNotMatch":
+		if awsClock.Match(body) { // SDKs put theirs right by the answer's date
+			return silent, errors.New("asking STS: it says that the clock of this machine is wrong")
+		}
+		return unknown, errors.New("STS says SignatureDoesNotMatch")
+	case "InvalidClientTokenId", "UnrecognizedClientException":
+		if !named { // each partition, such as AWS's for China, knows its own keys alone
+			return foreign, fmt.Errorf("STS of %s says %s, and no region is named: if these are the keys of another partition, name one in the spec (?region=us-gov-west-1), or in AWS_REGION", region, code[1])
+		}
+		return unknown, fmt.Errorf("STS says %s", code[1])
 	}
 	// Anything else (AccessDenied, Throttling) is said of keys that it knows.
 	return usable, nil
@@ -57,10 +66,15 @@ func askAWS(ctx context.Context, o Options, c providers.Credential) (verdict, er
 
 const awsQuestion = "Action=GetCallerIdentity&Version=2011-06-15"
 
-var awsCode = regexp.MustCompile(`<Code>(\w+)</Code>`)
+var (
+	awsCode = regexp.MustCompile(`<Code>(\w+)</Code>`)
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+	awsClock = regexp.MustCompile(`Signature (expired|not yet current)`)
+)
 
-// awsEndpoint is where the command's own SDK would ask: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-func awsEndpoint(lookup func(string) (string, bool), region string) (address, in string) {
+// awsEndpoint is where the command's own SDK would ask (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html), and whether that is known: a region
+// in the profile of ~/.aws/config is not looked for.
+func awsEndpoint(lookup func(string) (string, bool), region string) (address, in string, named bool) {
 	get := func(name string) string {
 		if lookup == nil {
 			return ""
@@ -70,21 +84,19 @@ func awsEndpoint(lookup func(string) (string, bool), region string) (address, in
 		}
 		return ""
 	}
-	for _, v := range []string{get("AWS_REGION"), get("AWS_DEFAULT_REGION"), "us-east-1"} {
-		if region == "" {
-			region = v
-		}
-	}
+	region = cmp.Or(region, get("AWS_REGION"), get("AWS_DEFAULT_REGION"))
+	named = region != ""
+	region = cmp.Or(region, "us-east-1")
 	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"} {
 		if v := get(name); v != "" {
-			return strings.TrimSuffix(v, "/") + "/", region
+			return strings.TrimSuffix(v, "/") + "/", region, true
 		}
 	}
 	domain := "amazonaws.com"
 	if strings.HasPrefix(region, "cn-") {
 		domain += ".cn"
 	}
-	return "https://sts." + url.PathEscape(region) + "." + domain + "/", region
+	return "https://sts." + url.PathEscape(region) + "." + domain + "/", region, named
 }
 
 type awsKeys struct{ id, secret string }

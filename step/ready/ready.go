@@ -3,7 +3,8 @@
 // It knows families of clients, as presets do, and no provider: a preset that is of such a family says so.
 //
 //   - A service that says that it does not know the credential is asked again, each second, until the time is over.
-//   - A service that cannot be asked (no network from here, a proxy in between) is not waited for: the command may reach it all the same.
+//   - A service that cannot be asked (no network from here, a proxy in between, a clock that is wrong) is not waited for: the command may reach it all the same.
+//   - A service that does not know the credential, and may be another than the command's, is waited for likewise; that it still does not is no failure.
 //   - The credential is used for nothing but to ask who one is.
 package ready
 
@@ -22,6 +23,7 @@ type verdict int
 const (
 	usable  verdict = iota
 	unknown         // the service does not know it, yet
+	foreign         // the same, and whether it is the service of whom the credential is for is not known
 	silent          // nothing was learnt
 )
 
@@ -40,7 +42,7 @@ type Options struct {
 }
 
 // Wait returns when the service knows the credential, or cannot be asked, or there is no such family. The error says that it did not know it until ctx
-// was done. The second result says why it could not be asked.
+// was done. The first result says why it could not be asked, or whether the right one was.
 func Wait(ctx context.Context, family string, c providers.Credential, o Options) (couldNotAsk, err error) {
 	ask, ok := families[family]
 	if !ok {
@@ -54,6 +56,7 @@ func Wait(ctx context.Context, family string, c providers.Credential, o Options)
 		o.Every = time.Second
 	}
 	var last error // why it is not usable
+	lost := false  // as the right service says
 	for {
 		said, why := ask(ctx, o, c)
 		switch {
@@ -61,14 +64,17 @@ func Wait(ctx context.Context, family string, c providers.Credential, o Options)
 			return nil, nil
 		case said == silent && (last == nil || ctx.Err() == nil):
 			return why, nil
-		case said == unknown && last == nil && o.Waiting != nil:
+		case said != silent && last == nil && o.Waiting != nil:
 			o.Waiting()
 		}
-		if said == unknown {
-			last = why
+		if said != silent {
+			last, lost = why, said == unknown
 		}
 		select {
 		case <-ctx.Done():
+			if !lost {
+				return last, nil
+			}
 			return nil, fmt.Errorf("the credential was issued and is not usable yet: %w", last)
 		case <-time.After(o.Every):
 		}
