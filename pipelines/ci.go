@@ -18,6 +18,7 @@ package pipelines
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,12 +28,18 @@ import (
 // Detect finds the CI this environment is of; nil outside CI.
 func Detect(getenv func(string) string) *Job {
 	for _, ci := range Systems() {
-		if v := getenv(ci.Mark); v == "" || v == "false" || v == "0" {
+		if !slices.ContainsFunc(ci.Marks, func(mark string) bool { return isSet(mark, getenv) }) {
 			continue
 		}
 		return &Job{System: ci.System, Name: joined(ci.name, getenv), ID: joined(ci.id, getenv), URL: expand(ci.url, getenv), Limit: ci.limit.of(getenv), ci: ci}
 	}
 	return nil
+}
+
+func isSet(mark string, getenv func(string) string) bool {
+	name, begins, _ := strings.Cut(mark, "=")
+	v := getenv(name)
+	return v != "" && v != "false" && v != "0" && strings.HasPrefix(v, begins)
 }
 
 func joined(variables []string, getenv func(string) string) string {

@@ -61,7 +61,12 @@ func TestEachSystemIsKnownByItsVariables(t *testing.T) {
 			t.Errorf("%s is not tested", ci.System)
 		}
 	}
-	for _, env := range []map[string]string{{}, {"CI": "false"}, {"GITHUB_ACTIONS": "", "CI": "0"}} {
+	for _, mark := range []string{"JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "BUILD_TAG"} { // whose controller has not been told its own address
+		if j := detect(map[string]string{mark: "jenkins-acme-app-8", "KUBERNETES_SERVICE_HOST": "10.0.0.1", "CI": "true"}); j == nil || j.System != "jenkins" {
+			t.Errorf("by %s: %+v", mark, j)
+		}
+	}
+	for _, env := range []map[string]string{{}, {"CI": "false"}, {"GITHUB_ACTIONS": "", "CI": "0"}, {"BUILD_TAG": "v1.2"}} {
 		if j := detect(env); j != nil {
 			t.Errorf("%v is taken for %s", env, j.System)
 		}
@@ -109,7 +114,7 @@ func TestGraceLeavesTimeToRevokeBeforeTheCIKills(t *testing.T) {
 		"buildkite": 6500 * time.Millisecond, "circleci": 10 * time.Second, "tekton": 10 * time.Second, "kubernetes": 10 * time.Second, "ci": 10 * time.Second,
 	}
 	for _, ci := range pipelines.Systems() {
-		j := detect(map[string]string{ci.Mark: "true"})
+		j := detect(map[string]string{ci.Marks[0]: "true"})
 		if got := j.Grace(10 * time.Second); got != want[ci.System] {
 			t.Errorf("%s: %v, want %v", ci.System, got, want[ci.System])
 		}

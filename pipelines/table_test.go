@@ -23,11 +23,19 @@ func tables() string {
 	}
 	b.WriteString("| | recognised by | the job's name | its id | its address | told to mask by | files, where there is no RAM | `start` ends after |\n|---|---|---|---|---|---|---|---|\n")
 	for _, ci := range Systems() {
+		var marks []string
+		for _, mark := range ci.Marks {
+			name, begins, some := strings.Cut(mark, "=")
+			if mark = code(name); some {
+				mark += " that begins with " + code(begins)
+			}
+			marks = append(marks, mark)
+		}
 		mask, files := "", code(ci.temp)
 		if ci.mask != nil {
 			mask = code(strings.Replace(ci.mask.line, "%s", "VALUE", 1))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", ci.System, code(ci.Mark), code(strings.Join(ci.name, "/")), code(strings.Join(ci.id, "/")), code(ci.url), mask, files, code(ci.limit.name))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", ci.System, strings.Join(marks, " or "), code(strings.Join(ci.name, "/")), code(strings.Join(ci.id, "/")), code(ci.url), mask, files, code(ci.limit.name))
 	}
 	b.WriteString("\n| | how a cancelled job ends | `--grace` by default |\n|---|---|---|\n")
 	for _, ci := range Systems() {

@@ -55,7 +55,7 @@ func twoSources(t *testing.T, vault, postgres server) *source {
 func (c *cancelled) begin(t *testing.T, s *source, flags ...string) {
 	t.Helper()
 	c.trial = newTrial(t, s, flags, "sh", "-c", stubborn)
-	c.cmd.Env = append(c.cmd.Env, c.ci.Mark+"=true")
+	c.cmd.Env = append(c.cmd.Env, c.ci.Marks[0]+"=true")
 	if c.ci.Cookie != "" {
 		c.cmd.Env = append(c.cmd.Env, c.ci.Cookie+"=cookie-of-the-job")
 	}
