@@ -6,7 +6,8 @@
 //   - how a cancelled job ends: which signals the CI sends, when, and to whom. Grace is how long a command may take to heed them, so that everything is
 //     revoked before the CI kills;
 //   - how the CI's own log filter is told of a secret, where it has one (Masking);
-//   - how long the job may take (Limit), and the process whose end is the job's (Workers, Agents): then a session that nobody has stopped gives back;
+//   - how long the job may take (Limit), and the process whose end is the job's (Workers, Agents): then a session that nobody has stopped gives back. An agent
+//     is not a job: Jenkins' comes back after a lost connection, and a build's processes live on meanwhile. It may be away for five minutes, as in Jenkins itself;
 //   - where private files may be when there is no RAM for them (Temp), and, apart from any job, where no secret may be written because the CI could publish
 //     it (RefuseArtifact).
 //

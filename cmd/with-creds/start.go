@@ -18,6 +18,10 @@ import (
 	"github.com/with-creds/with-creds/step/session"
 )
 
+// agentAway is how long an agent may be away, while the job's processes go on, before it is taken for lost: Jenkins' own measure
+// (jenkinsci/workflow-durable-task-step-plugin, ExecutorPickle.java, TIMEOUT_WAITING_FOR_NODE_MILLIS).
+const agentAway = 5 * time.Minute
+
 // longestJob is when a session ends that nobody has stopped: GitHub's limit on a job of its own runners.
 const longestJob = 6 * time.Hour
 
@@ -197,12 +201,21 @@ func withWatch(args []string, pid int) []string {
 	return append(append([]string{}, args...), "--watch", watch)
 }
 
+// watchJob calls ended when the process whose end is the job's has ended.
+func (s starting) watchJob(ended func()) error {
+	switch agents := s.ci.Agents(); {
+	case s.watch == 0:
+		return nil
+	case s.watch == session.Agent(agents):
+		return session.WatchAgent(s.watch, agents, agentAway, ended)
+	}
+	return session.Watch(s.watch, ended)
+}
+
 // keep is the keeper's run.
 func (w *world) keep(s starting) error {
-	if s.watch != 0 {
-		if err := session.Watch(s.watch, func() { w.keeper.GiveBack("the job's process has ended") }); err != nil {
-			w.keeper.GiveBack(err.Error()) // it was there a moment ago
-		}
+	if err := s.watchJob(func() { w.keeper.GiveBack("the job's process has ended") }); err != nil {
+		w.keeper.GiveBack(err.Error()) // it was there a moment ago
 	}
 	defer time.AfterFunc(s.timeout, func() { w.keeper.GiveBack("the job's time is over (--job-timeout)") }).Stop()
 	signals := make(chan os.Signal, 64)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,10 +14,21 @@ import (
 )
 
 // Watch calls ended, once, when a process has ended. It holds on to the process itself and not to its number, which may be another's by then
-// (pidfd_open(2)).
+// (pidfd_open(2)). Where there is no such call, or a container's filter of system calls does not know it, the process is known by when it was started.
 func Watch(pid int, ended func()) error {
 	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM): // of the call, for it asks for no permission
+		began, alive := startOf(pid)
+		if !alive {
+			return fmt.Errorf("watching process %d: %w", pid, unix.ESRCH)
+		}
+		go poll(func() bool {
+			now, alive := startOf(pid)
+			return alive && now == began
+		}, ended)
+		return nil
+	case err != nil:
 		return fmt.Errorf("watching process %d: %w", pid, err)
 	}
 	go func() {
@@ -32,26 +44,39 @@ func Watch(pid int, ended func()) error {
 	return nil
 }
 
+// stat is what /proc says of a process: its name, and the fields that follow it, of which the first is its state (proc_pid_stat(5)); no fields when there is
+// none.
+func stat(pid int) (name string, fields []string) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	// The name is in parentheses, and may hold some.
+	begin, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	if err != nil || begin < 0 || end < begin {
+		return "", nil
+	}
+	return string(text[begin+1 : end]), strings.Fields(string(text[end+1:]))
+}
+
+// startOf is when a process was started, in the kernel's ticks. One that nobody has waited for is alive no longer.
+func startOf(pid int) (ticks string, alive bool) {
+	_, fields := stat(pid)
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return "", false
+	}
+	return fields[19], true
+}
+
 // Ancestor is the nearest ancestor of a process that runs a program of one of these names (as /proc/PID/comm has them); 0 when there is none.
 func Ancestor(pid int, names []string) int {
 	for range 64 {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
+		name, fields := stat(pid)
+		if len(fields) < 2 {
 			return 0
 		}
-		// The name is in parentheses, and may hold some (proc_pid_stat(5)).
-		begin, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
-		if begin < 0 || end < begin {
-			return 0
-		}
-		if slices.Contains(names, string(stat[begin+1:end])) {
+		if slices.Contains(names, name) {
 			return pid
 		}
-		rest := strings.Fields(string(stat[end+1:]))
-		if len(rest) < 2 {
-			return 0
-		}
-		if pid, err = strconv.Atoi(rest[1]); err != nil || pid <= 1 {
+		var err error
+		if pid, err = strconv.Atoi(fields[1]); err != nil || pid <= 1 {
 			return 0
 		}
 	}

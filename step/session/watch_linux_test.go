@@ -5,8 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/with-creds/with-creds/step/session"
 )
@@ -62,23 +66,74 @@ func TestAncestorIsTheNearestOfThatName(t *testing.T) {
 }
 
 func TestWatchTellsOnceThatAProcessHasEnded(t *testing.T) {
-	c := sleeper(t, "watched")
-	ended := make(chan struct{}, 2)
-	if err := session.Watch(c.Process.Pid, func() { ended <- struct{}{} }); err != nil {
+	for name, prepare := range map[string]func(*testing.T){
+		"held on to":                           func(*testing.T) {},
+		"on a kernel without pidfd_open":       func(t *testing.T) { withoutPidfds(t, unix.ENOSYS) },
+		"below a filter that does not know it": func(t *testing.T) { withoutPidfds(t, unix.EPERM) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			prepare(t)
+			c := sleeper(t, "watched")
+			ended := make(chan struct{}, 2)
+			if err := session.Watch(c.Process.Pid, func() { ended <- struct{}{} }); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-ended:
+				t.Fatal("it has not ended")
+			case <-time.After(50 * time.Millisecond):
+			}
+			_ = c.Process.Kill() // and nobody waits for it
+			select {
+			case <-ended:
+			case <-time.After(time.Minute):
+				t.Fatal("its end was not told within a minute")
+			}
+			if err := session.Watch(1<<22+7, func() {}); err == nil {
+				t.Error("a process that is not there is watched")
+			}
+		})
+	}
+}
+
+// withoutPidfds lets pidfd_open fail, for the rest of the test, on its thread alone, which ends with it.
+func withoutPidfds(t *testing.T, with unix.Errno) {
+	t.Helper()
+	runtime.LockOSThread()
+	const load, equal, answer = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	filter := []unix.SockFilter{
+		{Code: load, K: 0}, // the call's number
+		{Code: equal, K: unix.SYS_PIDFD_OPEN, Jf: 1},
+		{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(with)},
+		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+		t.Skipf("no filter of system calls can be set here: %v", err)
+	}
+}
+
+// An agent that another takes the place of was away: the job goes on below it.
+func TestWatchAgentGoesOnWithTheOneThatComesBack(t *testing.T) {
+	name := rand.Text() + ".jar"
+	first, second := sleeper(t, name), sleeper(t, name)
+	ended := make(chan struct{}, 2)
+	if err := session.WatchAgent(first.Process.Pid, []string{name}, time.Second, func() { ended <- struct{}{} }); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Process.Kill()
 	select {
 	case <-ended:
-		t.Fatal("it has not ended")
-	case <-time.After(50 * time.Millisecond):
+		t.Fatal("it was given up, and another had taken its place")
+	case <-time.After(100 * time.Millisecond):
 	}
-	_ = c.Process.Kill()
+	_ = second.Process.Kill()
 	select {
 	case <-ended:
 	case <-time.After(time.Minute):
-		t.Fatal("its end was not told within a minute")
-	}
-	if err := session.Watch(1<<22+7, func() {}); err == nil {
-		t.Error("a process that is not there is watched")
+		t.Fatal("the end of one that does not come back was not told within a minute")
 	}
 }
