@@ -52,10 +52,12 @@ func (w *world) run(c *cli.Context) error {
 		return err
 	}
 	o := j.options(w, signals)
-	if len(j.specs) > 0 && c.IsSet("session") {
-		return errors.New("--session and credentials of its own: a run has the one or the other; two of them can be nested")
+	// What -c asks for is this run's. What WITH_CREDS has asks for the whole job as a rule, and start has issued it.
+	own := len(j.specs) > 0 && c.IsSet("credential")
+	if own && c.IsSet("session") {
+		return errors.New("-c and --session: a run has credentials of its own or a session's; two of them can be nested")
 	}
-	if len(j.specs) == 0 && j.Session != "" {
+	if !own && j.Session != "" {
 		if err := borrow(&o, j.Session); err != nil {
 			return err
 		}

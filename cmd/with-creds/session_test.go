@@ -136,6 +136,14 @@ func TestSessionServesTheJobAndStopProvesItsEnd(t *testing.T) {
 		if _, stderr, code := j.step("--", "sh", "-c", `[ -n "$PASSWORD_1" ]`); code != 0 { // the session of the environment, where nothing else is asked for
 			t.Errorf("without a flag: code %d, %s", code, stderr)
 		}
+		// So it is where the job's environment still has what start was asked for by.
+		j.env["WITH_CREDS"] = s.specs[0]
+		for _, flags := range [][]string{{"run", "--session", j.session()}, {"run"}} {
+			if stdout, stderr, code := j.step(append(flags, "--mask", "off", "--", "sh", "-c", `echo "$USER_0"`)...); code != 0 || stdout != env["USER_0"]+"\n" {
+				t.Errorf("%q beside WITH_CREDS: code %d, %q\n%s", flags, code, stdout, stderr)
+			}
+		}
+		delete(j.env, "WITH_CREDS")
 		stdout, stderr, code = j.step("stop", "--json")
 		if code != 0 {
 			t.Errorf("stop: code %d, stderr:\n%s", code, stderr)

@@ -67,6 +67,6 @@ func borrow(o *step.Options, name string) error {
 	for _, v := range grant.Values {
 		lent.Values = append(lent.Values, bind.Value{Name: v.Name, Value: v.Value, Secret: v.Secret})
 	}
-	o.Lent, o.Guard = lent, nil // there is nothing to guard: the session has a guard of its own
+	o.Specs, o.Lent, o.Guard = nil, lent, nil // there is nothing to guard: the session has a guard of its own
 	return nil
 }
