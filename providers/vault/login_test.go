@@ -105,12 +105,26 @@ func TestAutoPicksByWhatThereIsAndSaysWhy(t *testing.T) {
 	roleID, secretID := w.vault.AppRole("test", nil)
 	runner := harness.NewGitHubRunner(t, issuer, jobClaims)
 	home := t.TempDir()
-	if err := os.WriteFile(filepath.Join(home, ".vault-token"), []byte(w.vault.Token()), 0o600); err != nil {
-		t.Fatal(err)
+	file := func(name, content string) string {
+		path := filepath.Join(home, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
+	file(".vault-token", w.vault.Token())
+	kubernetes := w.vault.EnableKubernetes()
+	w.vault.Write("auth/kubernetes/role/ci", map[string]any{
+		"bound_service_account_names": "backup", "bound_service_account_namespaces": "prod", "audience": "vault",
+	})
 	// From the weakest to the strongest: each row is added to those above it and goes before them.
 	env := map[string]string{"WITH_CREDS_VAULT_AUTH": "auto", "WITH_CREDS_VAULT_ROLE": "ci", "WITH_CREDS_VAULT_AUDIENCE": audience}
 	w.refused("nothing", env, "", "VAULT_TOKEN", "WITH_CREDS_VAULT_ROLE_ID", "~/.vault-token")
+	for mark, missing := range map[string]string{"GITHUB_ACTIONS": "id-token: write", "GITLAB_CI": "id_tokens"} { // what is in the runner's home or pod is not the job's
+		w.refused("a job without an id token", map[string]string{
+			"WITH_CREDS_VAULT_AUTH": "auto", "WITH_CREDS_VAULT_ROLE": "ci", "HOME": home, mark: "true",
+		}, "", missing, "--vault-auth")
+	}
 	for _, row := range []struct {
 		method, why string
 		add         map[string]string
@@ -119,8 +133,10 @@ func TestAutoPicksByWhatThereIsAndSaysWhy(t *testing.T) {
 		{"jwt", "GitHub", runner.Env},
 		{"token", "VAULT_TOKEN", map[string]string{"VAULT_TOKEN": w.vault.Token()}},
 		{"jwt", "WITH_CREDS_VAULT_JWT_VARIABLE", map[string]string{"WITH_CREDS_VAULT_JWT_VARIABLE": "ID", "ID": issuer.Token(jobClaims)}},
-		{"jwt", "WITH_CREDS_VAULT_JWT ", map[string]string{"WITH_CREDS_VAULT_JWT": issuer.Token(jobClaims)}},
-		{"approle", "WITH_CREDS_VAULT_ROLE_ID", map[string]string{"WITH_CREDS_VAULT_ROLE_ID": roleID, "WITH_CREDS_VAULT_SECRET_ID": secretID}},
+		{"jwt", "WITH_CREDS_VAULT_JWT_FILE is set", map[string]string{"WITH_CREDS_VAULT_JWT_FILE": file("jwt", issuer.Token(jobClaims))}},
+		{"kubernetes", "WITH_CREDS_VAULT_JWT_FILE has a service account's token", map[string]string{"WITH_CREDS_VAULT_JWT_FILE": file("account", kubernetes.ServiceAccount("prod", "backup"))}},
+		{"jwt", "WITH_CREDS_VAULT_JWT is set", map[string]string{"WITH_CREDS_VAULT_JWT": issuer.Token(jobClaims)}},
+		{"approle", "WITH_CREDS_VAULT_ROLE_ID is set", map[string]string{"WITH_CREDS_VAULT_ROLE_ID": roleID, "WITH_CREDS_VAULT_SECRET_ID": secretID}},
 	} {
 		maps.Copy(env, row.add)
 		var mu sync.Mutex

@@ -132,7 +132,7 @@ func loginHint(err error, set settings, body map[string]any, now time.Time) stri
 // claimNamed finds the claim that a refusal is about: claim "repository" does not match any associated bound claim values.
 var claimNamed = regexp.MustCompile(`claim "([^"]{1,100})"`)
 
-// claims are what a token says of itself. They are read for messages alone and judged by nobody here: the signature is Vault's to check. Claims are
+// claims are what a token says of itself. They are read for messages, and to see whose token it is (auto), and judged by nobody here: the signature is Vault's to check. Claims are
 // no secret; the signature, without which they are worth nothing, never gets into a message.
 type claims map[string]any
 

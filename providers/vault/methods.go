@@ -105,3 +105,11 @@ func serviceAccount(_ context.Context, _ *Session, set settings) (map[string]any
 func (set settings) given(name string) bool {
 	return set.run.Get(name) != "" || set.run.Get(name+"_FILE") != ""
 }
+
+// spelling is the variable by which a secret is given.
+func (set settings) spelling(name string) string {
+	if set.run.Get(name) != "" {
+		return name
+	}
+	return name + "_FILE"
+}
