@@ -73,10 +73,7 @@ func filtered(v bind.Value) []string {
 // is the command's alone, and goes through a pipe to a program or into an artefact as often as to the runner. Never into a file or onto a terminal: there the lines
 // that name the secrets would stay.
 func (r *run) tellCI(values []string) {
-	if r.Masking == nil || r.Stderr == nil {
-		return
-	}
-	if info, err := r.Stderr.Stat(); err != nil || info.Mode().IsRegular() || info.Mode()&os.ModeCharDevice != 0 {
+	if r.Masking == nil || r.Stderr == nil || !ReadByCI(r.Stderr) {
 		return
 	}
 	var text strings.Builder
@@ -84,10 +81,7 @@ func (r *run) tellCI(values []string) {
 		values = append(values, mask.Within(value)...)
 	}
 	for _, value := range values {
-		for line := range strings.SplitSeq(value, "\n") {
-			if line = strings.TrimRight(line, "\r"); len(line) < mask.MinLength {
-				continue
-			}
+		for _, line := range mask.Lines(value) {
 			if command, ok := r.Masking(line); ok {
 				text.WriteString(command + "\n")
 			}
@@ -101,6 +95,12 @@ func (r *run) tellCI(values []string) {
 		begin = "\n" // the command may be in the middle of a line, where the runner would not see what is told but print it
 	}
 	r.Log.Command(begin + text.String())
+}
+
+// ReadByCI reports whether a stream can be one that a CI reads, and not a file, a terminal or nothing at all.
+func ReadByCI(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && !info.Mode().IsRegular() && info.Mode()&os.ModeCharDevice == 0
 }
 
 // masking is the filter the command's streams go through; nil when there is nothing to mask, so that they are passed as they are.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/with-creds/with-creds/step"
 	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/mask"
 	"github.com/with-creds/with-creds/step/session"
@@ -22,16 +22,18 @@ const sessionVariable = "WITH_CREDS_SESSION"
 // write passes a session on to the job. The CI's own log filter is told first.
 func (w *world) write(s starting, to destination, grant session.Grant) error {
 	values := append(slices.Clone(grant.Values), session.Value{Name: sessionVariable, Value: grant.Session})
-	// On stdout the commands of a CI would be part of what is evaluated, or parsed; GitHub reads those on stderr too.
-	commands := io.Writer(w.stderr)
-	if s.format == "github" {
-		commands = w.stdout
-	}
-	if s.Mask == "on" {
-		for _, text := range maskable(grant.Secrets) {
-			if line, ok := s.ci.Masking(text); ok {
-				fmt.Fprintln(commands, line)
+	if s.tellsCI() {
+		// On stdout the commands of a CI would be part of what is evaluated, or parsed; GitHub reads those on stderr too.
+		commands := w.stderr
+		if s.format == "github" {
+			commands = w.stdout
+		}
+		if s.format == "github" || step.ReadByCI(commands) {
+			if err := s.tellCI(commands, grant.Secrets); err != nil {
+				return fmt.Errorf("telling the CI's log filter of the secrets: %w", err)
 			}
+		} else {
+			s.log.Warn("the CI's log filter is not told of the secrets: stderr, where it would be, leads into a file or to a terminal")
 		}
 	}
 	var text string
@@ -57,28 +59,35 @@ func (w *world) write(s starting, to destination, grant session.Grant) error {
 	return nil
 }
 
-// maskable are the texts to mask for secrets: each line of each, in every form that a tool may print it in, less those that hold another of them and so
-// are masked with it. A CI masks line by line.
-func maskable(secrets []string) []string {
-	var all []string
+// mostForms bounds the encoded forms that a CI's log filter is told of: it searches each line of the job for each.
+const mostForms = 1000
+
+// tellCI makes the CI's own log filter mask secrets: each line of each, and the forms that a tool may print it in. None is left out for holding another,
+// for the filter masks where texts overlap.
+func (s starting) tellCI(to io.Writer, secrets []string) error {
+	var lines, forms []string
 	for _, secret := range secrets {
-		for _, form := range mask.Forms(secret) {
-			for line := range strings.FieldsFuncSeq(form, func(r rune) bool { return r == '\n' || r == '\r' || r == 0 }) {
-				if line = strings.TrimSpace(line); len(line) >= mask.MinLength && !strings.HasPrefix(line, "-----") {
-					all = append(all, line)
-				}
-			}
+		lines = append(lines, mask.Lines(secret)...)
+	}
+	for i, secret := range secrets {
+		if forms = append(forms, mask.LineForms(secret)...); len(forms) > mostForms {
+			forms = forms[:mostForms]
+			s.log.Warn("the CI's log filter knows every secret as it is, and not every encoded form of %d of %d: there are more than %d", len(secrets)-i, len(secrets), mostForms)
+			break
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
-	all = slices.Compact(all)
-	var kept []string
-	for _, text := range all {
-		if !slices.ContainsFunc(kept, func(shorter string) bool { return strings.Contains(text, shorter) }) {
-			kept = append(kept, text)
+	var text strings.Builder
+	told := map[string]bool{}
+	for _, t := range append(lines, forms...) {
+		if told[t] {
+			continue
 		}
+		told[t] = true
+		line, _ := s.ci.Masking(t)
+		text.WriteString(line + "\n")
 	}
-	return kept
+	_, err := io.WriteString(to, text.String())
+	return err
 }
 
 // writeGitHub appends to the files that GitHub's runner reads after the step, each value between delimiters that nobody can have foreseen
@@ -107,7 +116,11 @@ func heredoc(name, value string) string {
 	return name + "<<" + delimiter + "\n" + value + "\n" + delimiter + "\n"
 }
 
+// appendTo begins a line of its own, whatever is there already: what a step has written by printf, a heredoc's head must not be a part of.
 func appendTo(path, text string) error {
+	if !endsALine(path) {
+		text = "\n" + text
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -117,6 +130,22 @@ func appendTo(path, text string) error {
 		err = closed
 	}
 	return err
+}
+
+// endsALine reports whether what is appended to a file begins a line.
+func endsALine(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return true
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	var last [1]byte
+	_, err = f.ReadAt(last[:], info.Size()-1)
+	return err != nil || last[0] == '\n'
 }
 
 // shellText is for a POSIX shell's eval: in single quotes nothing means anything but the quote.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"github.com/with-creds/with-creds/pipelines"
 )
@@ -35,9 +36,15 @@ func (w *world) destination(s starting) (destination, error) {
 		if s.output != "" {
 			return destination{}, errors.New("--output: --format github writes to the files that GITHUB_ENV and GITHUB_OUTPUT name")
 		}
+		if info, err := w.stdout.Stat(); s.tellsCI() && (err != nil || info.Mode().IsRegular() || isNull(w.stdout)) {
+			return destination{}, errors.New("--format github: stdout must be the step's own, for the runner reads there which secrets to mask; it is closed, or leads into a file")
+		}
 		return destination{Writer: w.stdout}, nil
 	}
 	path := s.output
+	if path == "" && isNull(w.stdout) {
+		return destination{}, errors.New("nobody would know of the session: stdout is closed, or leads to " + os.DevNull)
+	}
 	if path == "" && s.format != "session" {
 		if onTerminal(w.stdout) {
 			return destination{}, fmt.Errorf("start would show the credentials on the terminal: eval \"$(with-creds start …)\", or name a file with --output")
@@ -59,14 +66,23 @@ func (w *world) destination(s starting) (destination, error) {
 	return destination{f, f}, nil
 }
 
+// tellsCI reports whether the CI's own log filter is to be told of secrets.
+func (s starting) tellsCI() bool {
+	_, can := s.ci.Masking("")
+	return can && s.Mask == "on"
+}
+
 // onTerminal reports whether a person sees what is written to a file.
-func onTerminal(f *os.File) bool {
+func onTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// isNull reports whether what is written to a file is lost. A standard stream that is closed is such a one: Go opens it so (runtime, checkfds).
+func isNull(f *os.File) bool {
 	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
+	if err != nil {
+		return true
 	}
 	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
+	return err == nil && os.SameFile(info, null)
 }
 
 // failEval lets `eval "$(with-creds start)"` fail, which otherwise succeeds on the empty text of a failure.

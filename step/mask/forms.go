@@ -2,6 +2,7 @@ package mask
 
 import (
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ import (
 //
 //   - the lines with LF, CRLF or nothing between them
 //   - each line by itself, in text and base64, as indenting or a log's time stamp leave it; not the armour of PEM,
-//     which is no secret and tells what stood there.
+//     which is no secret and tells what stood there, nor a key of a file of settings without a value as long as MinLength.
 func Forms(value string) []string {
 	forms := longEnough(appendForms(nil, value))
 	slices.Sort(forms)
@@ -65,11 +66,22 @@ func appendLines(forms, lines []string) []string {
 	return forms
 }
 
-// isWorthMasking reports whether a line of a value is masked where it stands alone.
+// isWorthMasking reports whether a line of a value of several is masked where it stands alone.
 func isWorthMasking(line string) bool {
+	if isArmour(line) {
+		return false
+	}
+	// Of a file of settings (YAML, JSON) every line is "key: value". A key alone, as in `clusters:`, or with a word such as v1, is in every such file.
+	told := line
+	if key := aKey.FindString(line); key != "" {
+		told = line[len(key):]
+	}
 	// A line of one character over and over is a ruler.
-	return len(line) >= MinLength && !isArmour(line) && strings.Trim(line, line[:1]) != ""
+	return len(told) >= MinLength && strings.Trim(told, told[:1]) != ""
 }
+
+// aKey is the key that a line begins with, and what is around it.
+var aKey = regexp.MustCompile(`^[-\s]*("[\w./-]+"|'[\w./-]+'|[\w./-]+):(\s+|$)`)
 
 // isArmour reports whether a line is the first or the last one of PEM (RFC 7468).
 func isArmour(line string) bool {
