@@ -38,9 +38,12 @@ func (r *run) placeFiles() error {
 }
 
 // privateDir makes the run's private directory when it is first needed, and returns its path.
-func (r *run) privateDir() (string, error) {
+func (r *run) privateDir() (string, error) { return r.makeDir(r.Log.Warn) }
+
+// makeDir is privateDir, which is told of a place that is not in RAM: of no interest where nothing secret will be.
+func (r *run) makeDir(warn func(format string, args ...any)) (string, error) {
 	if r.dir == nil {
-		dir, err := bind.NewDir(bind.Places(r.lookupEnv, r.Temp), r.Log.Warn, r.guard.Dir)
+		dir, err := bind.NewDir(bind.Places(r.lookupEnv, r.Temp), warn, r.guard.Dir)
 		if err != nil {
 			return "", err
 		}
@@ -120,7 +123,11 @@ func (r *run) rewriteFiles(c *issued, values []bind.Value) error {
 // removeFiles takes away what placeFiles made. What cannot be removed is told; the guard tries again.
 func (r *run) removeFiles() {
 	var errs []error
-	if r.dir != nil {
+	switch {
+	case r.dir == nil:
+	case r.held:
+		errs = append(errs, r.dir.Empty(r.Hold.Keep...))
+	default:
 		errs = append(errs, r.dir.Remove())
 	}
 	if r.envFile != "" {

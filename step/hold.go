@@ -15,12 +15,18 @@ type Hold struct {
 	Ready func(Held) error
 	// Until yields the reason for which the credentials are to be given back; that it is empty, or the channel closed, is one too.
 	Until <-chan string
+	// Ending is told the reason, once, before they are given back; a signal is one.
+	Ending func(why string)
+	// Secret says that Ready writes secrets into Held.Dir.
+	Secret bool
+	// Keep are the names in Held.Dir that stay when the rest is taken away.
+	Keep []string
 }
 
 // Held is what a run holds for others. Its functions may be called at any time until the run ends, and tell what is so at that time.
 type Held struct {
 	Run     string
-	Dir     string // private to this user, in RAM where there is some; removed when the run ends
+	Dir     string // private to this user, in RAM where there is some; emptied when the credentials are given back, and then the holder's to remove
 	Values  func() []bind.Value
 	Secrets func() []string // what is to be masked; a value of several lines is one
 	// Providers are those whose own secrets a command must not inherit beside what they issued.
@@ -29,7 +35,11 @@ type Held struct {
 
 // hand gives what was issued to whoever it is held for.
 func (r *run) hand() error {
-	dir, err := r.privateDir()
+	warn := r.Log.Warn
+	if !r.Hold.Secret {
+		warn = nil
+	}
+	dir, err := r.makeDir(warn)
 	if err != nil {
 		return err
 	}
@@ -45,12 +55,14 @@ func (r *run) hand() error {
 func (r *run) hold() {
 	began := time.Now()
 	keeper := r.keep()
+	var why string
 	select {
-	case why := <-r.Hold.Until:
-		r.Log.Debug("giving back: %s", why)
+	case why = <-r.Hold.Until:
 	case <-r.signals.ctx.Done():
-		r.Log.Debug("giving back: %s", r.signals.caught())
+		why = "it was ended by a signal: " + r.signals.caught().String()
 	}
+	r.Log.Debug("giving back: %s", why)
+	r.Hold.Ending(why)
 	r.endUse(keeper, began)
 }
 

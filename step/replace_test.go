@@ -67,7 +67,7 @@ func heldWith(t *testing.T, s *source, set func(*Options), specs ...string) *hol
 		o.Specs = append(o.Specs, parsed)
 	}
 	ready := make(chan string, 1)
-	o.Hold = &Hold{Until: h.until, Ready: func(held Held) error {
+	o.Hold = &Hold{Until: h.until, Ending: func(string) {}, Ready: func(held Held) error {
 		ready <- held.Dir
 		return nil
 	}}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -132,15 +131,12 @@ func TestSessionThatIsStoppedTwiceAtOnceEndsOnce(t *testing.T) {
 				c.Stderr = &stderr
 				_ = c.Run()
 				codes[i] = c.ProcessState.ExitCode()
-				if codes[i] != 0 && (codes[i] != failed || !strings.Contains(stderr.String(), "session")) { // it came too late
+				if codes[i] != 0 {
 					t.Errorf("code %d, %s", codes[i], &stderr)
 				}
 			})
 		}
 		all.Wait()
-		if !slices.Contains(codes, 0) {
-			t.Errorf("nobody was told that all is revoked: %v", codes)
-		}
 		j.over()
 	})
 }
@@ -163,8 +159,8 @@ func TestSessionIsReachedInADirectoryOfALongName(t *testing.T) {
 		if _, stderr, code := j.step("stop"); code != 0 {
 			t.Errorf("code %d, %s", code, stderr)
 		}
-		if err := os.Remove(long); err != nil { // it is empty
-			t.Error(err)
+		if j.private[0] = long; !isWord(j.session()) {
+			t.Error("more is left than its word")
 		}
 		j.over()
 	})

@@ -22,6 +22,9 @@ import (
 // (jenkinsci/workflow-durable-task-step-plugin, ExecutorPickle.java, TIMEOUT_WAITING_FOR_NODE_MILLIS).
 const agentAway = 5 * time.Minute
 
+// atLongest is what a session's end may take beyond --revoke-timeout: a request under way is waited for.
+const atLongest = 2 * time.Minute
+
 // longestJob is when a session ends that nobody has stopped: GitHub's limit on a job of its own runners.
 const longestJob = 6 * time.Hour
 
@@ -224,7 +227,8 @@ func (w *world) keep(s starting) error {
 	o := s.options(w, signals)
 	o.Argv, o.Stdin, o.Stdout, o.Stderr, o.Masking = nil, nil, nil, nil, nil
 	o.Log = newLog(w.keeper, s.settings)
-	o.Hold = w.keeper.Hold()
+	o.Hold = w.keeper.Hold(s.RevokeTimeout + atLongest)
+	o.Hold.Secret = s.format == "shell"
 	result := step.Run(o)
 	w.code = result.Code
 	w.keeper.End(result.Code, result.Receipt)

@@ -36,12 +36,7 @@ func (w *world) stop(c *cli.Context) error {
 	case name == "":
 		return fmt.Errorf("which session? start gives it in %s; or name it with --session", sessionVariable)
 	}
-	client, err := session.Dial(name)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	end, err := client.Stop(func(line string) { fmt.Fprintln(w.stderr, line) })
+	end, err := w.endSession(name)
 	if err != nil {
 		return err
 	}
@@ -50,6 +45,25 @@ func (w *world) stop(c *cli.Context) error {
 		return nil
 	}
 	return printJSON(w.stdout, end.Receipt)
+}
+
+// endSession stops a session. One that has ended before is as good: what it left tells the same.
+func (w *world) endSession(name string) (session.End, error) {
+	say := func(line string) { fmt.Fprintln(w.stderr, line) }
+	client, err := session.Dial(name)
+	var end session.End
+	if err == nil {
+		defer client.Close()
+		end, err = client.Stop(say)
+	}
+	if over, ok := errors.AsType[*session.Over](err); ok {
+		for _, line := range over.Lines {
+			say(line)
+		}
+		newLog(w.stderr, settings{LogFormat: environment(w.env)["WITH_CREDS_LOG_FORMAT"]}).Say("%v", over)
+		return over.End, nil
+	}
+	return end, err
 }
 
 // borrow makes a run one whose credentials are a session's.

@@ -15,6 +15,7 @@ import (
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/guard"
+	"github.com/with-creds/with-creds/step/session"
 )
 
 // sweepCommand finishes what a power cut, or the death of a run together with its guard, has left.
@@ -25,6 +26,7 @@ func (w *world) sweepCommand() *cli.Command {
 		UsageText: "with-creds sweep [flags] [PROVIDER …]\n\nwith-creds sweep --dry-run\nwith-creds sweep postgres\n\n" +
 			"Each run keeps a journal of its leases, without secrets, until they are known to be gone. sweep reads those of runs that are\n" +
 			"over, logs in as you are set up to (VAULT_ADDR, VAULT_TOKEN, PGHOST, …), revokes what they name, and removes them.\n" +
+			"What sessions have told of their end for more than a day is removed, too.\n" +
 			"With a PROVIDER it also looks on that server for logins that with-creds made, which have ended and nobody took away.",
 		Flags: operatorFlags(
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done; log in nowhere unless a PROVIDER is named"},
@@ -81,6 +83,9 @@ func (w *world) sweep(o *operator, c *cli.Context) error {
 		all.plan()
 	} else {
 		all.take()
+		for _, place := range bind.Places(layers{environment(w.env)}.Lookup, "") {
+			session.Forget(place.Path)
+		}
 		o.endJournals(all.Journals)
 		for _, j := range all.Journals {
 			j.finish()

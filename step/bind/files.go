@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -189,7 +190,7 @@ func (d *Dir) Remove() error {
 	var errs []error
 	if d.root != nil {
 		// By its descriptor first: the command may have moved the directory elsewhere.
-		errs = append(errs, empty(d.root))
+		errs = append(errs, empty(d.root, nil))
 	}
 	if err := d.base.RemoveAll(filepath.Base(d.path)); !errors.Is(err, fs.ErrClosed) {
 		errs = append(errs, err)
@@ -204,8 +205,16 @@ func (d *Dir) Remove() error {
 	return nil
 }
 
-// empty removes what is in a directory.
-func empty(root *os.Root) error {
+// Empty removes everything in the directory but what is named, as Remove does, and leaves the directory itself.
+func (d *Dir) Empty(but ...string) error {
+	if err := empty(d.root, but); err != nil {
+		return fmt.Errorf("removing the private files in %s: %w", d.path, err)
+	}
+	return nil
+}
+
+// empty removes what is in a directory, but what is named.
+func empty(root *os.Root, but []string) error {
 	dir, err := root.Open(".")
 	if errors.Is(err, fs.ErrClosed) || errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -221,7 +230,9 @@ func empty(root *os.Root) error {
 	}
 	errs := []error{err}
 	for _, name := range names {
-		errs = append(errs, root.RemoveAll(name))
+		if !slices.Contains(but, name) {
+			errs = append(errs, root.RemoveAll(name))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -1,15 +1,20 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/with-creds/with-creds/step"
+	"github.com/with-creds/with-creds/step/bind"
 	"github.com/with-creds/with-creds/step/receipt"
 )
 
@@ -19,9 +24,12 @@ type Keeper struct {
 	start    *pipe
 	until    chan string
 	listener net.Listener
+	longest  time.Duration // that giving back may take
 
 	mu       sync.Mutex
 	attached bool     // start listens
+	kept     bool     // start has passed on what it was given: the job knows of the session
+	ending   string   // why; empty: it is not
 	lines    []string // of the log since start has gone, for stop
 	lost     int      // lines that did not fit
 	stops    []*pipe  // who waits for the end
@@ -57,11 +65,17 @@ func (k *Keeper) listenToStart() {
 		case m.Abandon != "":
 			k.GiveBack(m.Abandon)
 		case m.Kept:
-			k.detach()
+			k.keep()
 			k.start.Close()
 			return
 		}
 	}
+}
+
+func (k *Keeper) keep() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.attached, k.kept = false, true
 }
 
 func (k *Keeper) detach() {
@@ -98,11 +112,28 @@ func (k *Keeper) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Hold is what a run needs to hold its credentials for this keeper's clients.
-func (k *Keeper) Hold() *step.Hold { return &step.Hold{Ready: k.ready, Until: k.until} }
+// Hold is what a run needs to hold its credentials for this keeper's clients. longest is how long it may take to give them back.
+func (k *Keeper) Hold(longest time.Duration) *step.Hold {
+	k.longest = longest
+	return &step.Hold{Ready: k.ready, Until: k.until, Ending: k.end, Keep: []string{socketName}}
+}
+
+// end closes the session to those who ask for credentials. Those who come to stop it wait for its end.
+func (k *Keeper) end(why string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ending = cmp.Or(why, "it was given back")
+}
+
+func (k *Keeper) isEnding() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ending != ""
+}
 
 // ready opens the session for its clients, and gives start what it waits for.
 func (k *Keeper) ready(held step.Held) error {
+	Forget(filepath.Dir(held.Dir))
 	var listener *net.UnixListener
 	err := atSocket(held.Dir, func(path string) (err error) {
 		listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -111,7 +142,7 @@ func (k *Keeper) ready(held step.Held) error {
 	if err != nil {
 		return fmt.Errorf("opening the session's socket: %w", err)
 	}
-	listener.SetUnlinkOnClose(false) // it goes with its directory
+	listener.SetUnlinkOnClose(false) // End removes it
 	k.mu.Lock()
 	k.held, k.listener = &held, listener
 	k.mu.Unlock()
@@ -155,6 +186,8 @@ func (k *Keeper) client(p *pipe) {
 		switch {
 		case err != nil:
 			return
+		case m.Ask && k.isEnding():
+			return
 		case m.Ask:
 			g := k.grant()
 			if p.send(message{Grant: &g}) != nil {
@@ -173,31 +206,43 @@ func (k *Keeper) client(p *pipe) {
 func (k *Keeper) stop(p *pipe) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, line := range k.lines {
-		_ = p.send(message{Line: &line})
-	}
-	if k.lost > 0 {
-		line := fmt.Sprintf("with-creds: and %d lines more", k.lost)
+	_ = p.send(message{Within: k.longest})
+	for _, line := range k.said() {
 		_ = p.send(message{Line: &line})
 	}
 	k.lines, k.lost = nil, 0
 	k.stops = append(k.stops, p)
-	k.GiveBack("stopped")
+	k.GiveBack("it was stopped")
 }
 
-// End tells whoever waits how the run ended. The run's directory, and the socket in it, are gone by now: nobody comes any more.
+// said are the lines of the log that nobody was told.
+func (k *Keeper) said() []string {
+	if k.lost == 0 {
+		return k.lines
+	}
+	return append(slices.Clone(k.lines), fmt.Sprintf("with-creds: and %d lines more", k.lost))
+}
+
+// End tells whoever waits how the run ended, and leaves word for those who come later.
 func (k *Keeper) End(code int, r receipt.Receipt) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	end := End{Code: code, Receipt: r, Why: k.ending}
+	switch {
+	case k.held == nil:
+	case k.kept && leaveWord(k.held.Dir, Over{Session: k.held.Dir, End: end, Lines: k.said()}) == nil:
+		_ = os.Remove(filepath.Join(k.held.Dir, socketName)) // with the word beside it, whether it is there makes no difference
+	default:
+		_ = bind.RemoveDir(k.held.Dir) // nothing secret is in it
+	}
 	if k.listener != nil {
 		k.listener.Close()
 	}
-	end := message{End: &End{code, r}}
 	if k.attached {
-		_ = k.start.send(end)
+		_ = k.start.send(message{End: &end})
 	}
 	for _, p := range k.stops {
-		_ = p.send(end) // one that did not wait is not told
+		_ = p.send(message{End: &end}) // one that did not wait is not told
 		p.Close()
 	}
 }

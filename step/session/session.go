@@ -14,6 +14,8 @@
 //     dies before it has passed on what it was given.
 //   - A session is named by its directory: mode 0700, in RAM where there is some. Whoever can open the socket in it is this user, who could read the
 //     environment of the job as well. The name is no secret, and nobody else's directory is taken for a session once it is gone.
+//   - Of one that has ended its directory keeps the word: why, and the receipt, which is no secret. So whoever stops it later, as a CI's last step does after
+//     the job's own, is told what there was to prove, and has the same exit code. The word is there for a day, or until the machine is started anew.
 package session
 
 import (
@@ -69,18 +71,20 @@ func (g Grant) GoString() string { return g.String() }
 type End struct {
 	Code    int             `json:"code"` // as a run's: 0, everything is proven to be revoked
 	Receipt receipt.Receipt `json:"receipt"`
+	Why     string          `json:"why"`
 }
 
 // A message is one line of JSON on either socket. One field is set.
 type message struct {
-	Order   *Order  `json:"order,omitempty"`
-	Kept    bool    `json:"kept,omitempty"`    // start has passed on what it was given
-	Abandon string  `json:"abandon,omitempty"` // start was told to stop
-	Ask     bool    `json:"ask,omitempty"`     // for a grant
-	Stop    bool    `json:"stop,omitempty"`
-	Line    *string `json:"line,omitempty"` // of the log
-	Grant   *Grant  `json:"grant,omitempty"`
-	End     *End    `json:"end,omitempty"`
+	Order   *Order        `json:"order,omitempty"`
+	Kept    bool          `json:"kept,omitempty"`    // start has passed on what it was given
+	Abandon string        `json:"abandon,omitempty"` // start was told to stop
+	Ask     bool          `json:"ask,omitempty"`     // for a grant
+	Stop    bool          `json:"stop,omitempty"`
+	Within  time.Duration `json:"within,omitempty"` // the answer to stop: how long the end may take
+	Line    *string       `json:"line,omitempty"`   // of the log
+	Grant   *Grant        `json:"grant,omitempty"`
+	End     *End          `json:"end,omitempty"`
 }
 
 // A pipe is a socket with messages.
@@ -154,11 +158,17 @@ func (s *Starting) Abandon(why string) { _ = s.pipe.send(message{Abandon: why}) 
 
 // A Client speaks to the keeper of a session.
 type Client struct {
+	Patience time.Duration // for an answer that needs no work; a keeper that is stopped itself (SIGSTOP) gives none
+
 	session string
+	conn    net.Conn
 	pipe    *pipe
 }
 
-// Dial finds a session by its directory.
+// patience is enough for a machine that is busy beyond measure.
+const patience = 30 * time.Second
+
+// Dial finds a session by its directory. Of one that is over the error is an *Over.
 func Dial(session string) (*Client, error) {
 	if !filepath.IsAbs(session) {
 		return nil, fmt.Errorf("session %q: a session is named by the directory that start gave in WITH_CREDS_SESSION", session)
@@ -172,15 +182,20 @@ func Dial(session string) (*Client, error) {
 		conn, err = net.DialTimeout("unix", path, 10*time.Second)
 		return err
 	})
+	if err != nil {
+		if over := wordOf(session); over != nil {
+			return nil, over
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("session %s: it is not there: it was stopped already, or ended by itself (its job's end, --job-timeout) and revoked what it had", session)
+		return nil, fmt.Errorf("session %s: it is not there, and has left no word of its end: its keeper was killed, and its guard went on, or it ended more than a day ago", session)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("session %s: its keeper was killed; its guard revokes what it had, or has done so", session)
 	case err != nil:
 		return nil, fmt.Errorf("session %s: %w", session, err)
 	}
-	return &Client{session, newPipe(conn.(*net.UnixConn))}, nil
+	return &Client{Patience: patience, session: session, conn: conn, pipe: newPipe(conn.(*net.UnixConn))}, nil
 }
 
 // Close lets go of the session, which goes on.
@@ -191,23 +206,46 @@ func (c *Client) Grant() (Grant, error) {
 	if err := c.pipe.send(message{Ask: true}); err != nil {
 		return Grant{}, fmt.Errorf("session %s: %w", c.session, err)
 	}
-	m, err := c.pipe.receive()
-	if err != nil || m.Grant == nil {
+	m, err := c.receive(c.Patience)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Grant{}, c.silent()
+	case err != nil || m.Grant == nil:
 		return Grant{}, fmt.Errorf("session %s: it is ending", c.session)
 	}
 	return *m.Grant, nil
 }
 
-// Stop ends the session and waits until everything is revoked; the keeper's words since start are passed on first.
+// receive waits for the keeper's next word.
+func (c *Client) receive(within time.Duration) (message, error) {
+	if err := c.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+		return message{}, err
+	}
+	return c.pipe.receive()
+}
+
+func (c *Client) silent() error {
+	return fmt.Errorf("session %s: its keeper does not answer (is its process stopped, by SIGSTOP?): nothing is known to be revoked; once it goes on, or is killed, it is", c.session)
+}
+
+// Stop ends the session and waits until everything is revoked; the keeper's words since start are passed on first. When another has stopped it at the
+// same time the error can be an *Over.
 func (c *Client) Stop(line func(string)) (End, error) {
 	if err := c.pipe.send(message{Stop: true}); err != nil {
 		return End{}, fmt.Errorf("session %s: %w", c.session, err)
 	}
-	for {
-		m, err := c.pipe.receive()
+	for end := time.Now().Add(c.Patience); ; {
+		m, err := c.receive(time.Until(end))
 		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return End{}, c.silent()
 		case err != nil:
+			if over := wordOf(c.session); over != nil {
+				return End{}, over
+			}
 			return End{}, fmt.Errorf("session %s: its keeper was lost while it revoked; its guard goes on with it", c.session)
+		case m.Within != 0:
+			end = time.Now().Add(m.Within)
 		case m.Line != nil:
 			line(*m.Line)
 		case m.End != nil:
