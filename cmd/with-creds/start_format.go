@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func (w *world) write(s starting, to destination, grant session.Grant) error {
 	case "github":
 		return writeGitHub(environment(w.env), values)
 	case "shell":
-		text = shellText(values)
+		text, err = untraced(grant.Session, shellText(values))
 	case "dotenv":
 		text, err = dotenvText(values)
 	case "json":
@@ -148,14 +149,33 @@ func endsALine(path string) bool {
 	return err != nil || last[0] == '\n'
 }
 
-// shellText is for a POSIX shell's eval: in single quotes nothing means anything but the quote.
+// shellText is for a POSIX shell: in single quotes nothing means anything but the quote.
 func shellText(values []session.Value) string {
 	var b strings.Builder
 	for _, v := range values {
-		fmt.Fprintf(&b, "export %s='%s'\n", v.Name, strings.ReplaceAll(v.Value, "'", `'\''`))
+		fmt.Fprintf(&b, "export %s=%s\n", v.Name, shellQuoted(v.Value))
 	}
 	return b.String()
 }
+
+func shellQuoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// untraced puts a shell's commands into a private file of the session's, and returns the line that reads it. What is evaluated itself stands in the log
+// where a shell traces its commands, as Jenkins has them do (sh -xe), or shows its input (sh -v); the file turns both off for itself.
+func untraced(session, commands string) (string, error) {
+	path := filepath.Join(session, shellFile)
+	err := bind.WritePrivate(path, "{ WITH_CREDS_SHELL=$-; set +xv; } 2>/dev/null\n"+commands+`case $WITH_CREDS_SHELL in
+*x*v* | *v*x*) unset WITH_CREDS_SHELL; set -xv ;;
+*x*) unset WITH_CREDS_SHELL; set -x ;;
+*v*) unset WITH_CREDS_SHELL; set -v ;;
+*) unset WITH_CREDS_SHELL ;;
+esac
+`)
+	return ". " + shellQuoted(path) + "\n", err
+}
+
+// shellFile is no variable's name, so that no private file has it.
+const shellFile = "with-creds.sh"
 
 func dotenvText(values []session.Value) (string, error) {
 	var all []bind.Value

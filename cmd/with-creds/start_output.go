@@ -47,7 +47,7 @@ func (w *world) destination(s starting) (destination, error) {
 	}
 	if path == "" && s.format != "session" {
 		if onTerminal(w.stdout) {
-			return destination{}, fmt.Errorf("start would show the credentials on the terminal: eval \"$(with-creds start …)\", or name a file with --output")
+			return destination{}, errors.New("what start writes is not for a person: eval \"$(with-creds start …)\", or name a file with --output")
 		}
 		if info, err := w.stdout.Stat(); err == nil && info.Mode().IsRegular() {
 			path, _ = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", w.stdout.Fd())) // where there is no /proc there is no GitLab runner's shell either
