@@ -34,7 +34,7 @@ func TestTheCIsLogFilterIsToldOnALineOfItsOwn(t *testing.T) {
 		}
 		var got strings.Builder
 		r := &run{Options: Options{Masking: masking, Stderr: out, Log: Log{Command: func(text string) { got.WriteString(text) }}}, child: c.running}
-		r.tellCI([]string{first + "\r\n" + second, "x"})
+		r.tellCI([]string{"-----BEGIN PRIVATE KEY-----\n" + first + "\r\n" + second + "\nclusters:\n", "x"})
 		out.Close()
 		in.Close()
 		if got.String() != c.want {
