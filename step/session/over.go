@@ -39,7 +39,12 @@ func leaveWord(dir string, o Over) error {
 		return err
 	}
 	path := filepath.Join(dir, wordName)
-	return bind.ReplacePrivate(path, bind.Beside(path), string(text)+"\n")
+	var word bind.Replacement
+	defer word.Drop() //nolint:errcheck // what is left there Forget removes with the directory
+	if err := word.Private(path, bind.Beside(path), string(text)+"\n"); err != nil {
+		return err
+	}
+	return word.Do()
 }
 
 // wordOf is what a session has left; nil when there is none.
