@@ -56,30 +56,31 @@ func (r *run) environ() []string {
 	if r.envFile != "" {
 		values = []bind.Value{{Name: "WITH_CREDS_ENV_FILE", Value: r.envFile}}
 	}
-	env := bind.Environ(r.Env, r.drops, values)
+	env := bind.Environ(r.Env, r.drops(), values)
 	if r.guard != nil && r.Lent == nil {
 		env = append(env, guard.RunVariable+"="+r.id)
 	}
 	return env
 }
 
-// drops reports whether the command must not inherit a variable.
-func (r *run) drops(name string) bool {
-	if slices.Contains(r.PassEnv, name) {
-		return false
-	}
-	if name == "WITH_CREDS" || strings.HasPrefix(name, "WITH_CREDS_") {
-		return true
-	}
-	if slices.Contains(r.DropEnv, name) {
-		return true
-	}
+// drops reports whether the command must not inherit a variable: with-creds' own, and what would make clients somebody else than who it was issued for.
+func (r *run) drops() func(name string) bool {
+	names := slices.Concat(r.DropEnv, r.notInherited())
 	for _, provider := range r.inUse() {
-		if slices.Contains(r.Providers[provider].SecretEnv(), name) {
-			return true
-		}
+		names = append(names, r.Providers[provider].SecretEnv()...)
 	}
-	return false
+	return func(name string) bool {
+		own := name == "WITH_CREDS" || strings.HasPrefix(name, "WITH_CREDS_")
+		return (own || slices.Contains(names, name)) && !slices.Contains(r.PassEnv, name)
+	}
+}
+
+// notInherited are the variables that the presets in use keep from the command.
+func (r *run) notInherited() []string {
+	if r.Lent != nil {
+		return r.Lent.NotInherited
+	}
+	return bind.NotInherited(r.Specs, r.Bind)
 }
 
 // lookupEnv reads this process's environment as it was given.

@@ -31,6 +31,8 @@ type Held struct {
 	Secrets func() []string // what is to be masked; a value of several lines is one
 	// Providers are those whose own secrets a command must not inherit beside what they issued.
 	Providers []string
+	// NotInherited are other variables that it must not inherit (see bind.Preset).
+	NotInherited []string
 }
 
 // hand gives what was issued to whoever it is held for.
@@ -43,7 +45,7 @@ func (r *run) hand() error {
 	if err != nil {
 		return err
 	}
-	held := Held{Run: r.id, Dir: dir, Values: r.valuesNow, Secrets: r.secretsNow, Providers: r.inUse()}
+	held := Held{Run: r.id, Dir: dir, Values: r.valuesNow, Secrets: r.secretsNow, Providers: r.inUse(), NotInherited: r.notInherited()}
 	if err := r.Hold.Ready(held); err != nil {
 		return err
 	}

@@ -8,9 +8,10 @@ import (
 
 // Lent is what one run lends to another: a command's environment, issued and revoked elsewhere.
 type Lent struct {
-	Values    []bind.Value
-	Secrets   []string
-	Providers []string
+	Values       []bind.Value
+	Secrets      []string
+	Providers    []string
+	NotInherited []string // see bind.Preset
 }
 
 // lent are the values of another run.

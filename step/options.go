@@ -25,7 +25,7 @@ type Options struct {
 	Signals               <-chan os.Signal // see child.Signals
 
 	Bind    bind.Options
-	PassEnv []string // secrets of with-creds' own that the command may inherit
+	PassEnv []string // what the command may inherit although it is a secret of with-creds' own, or a preset keeps it away
 	DropEnv []string // variables it may not, beside those that the providers name
 	Mask    bool     // the secrets in the command's output
 	MaskNow []string // values the command already has, to be masked as well

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -39,6 +40,9 @@ func (w *world) planCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			for i := range credentials {
+				credentials[i].NotInherited = slices.DeleteFunc(credentials[i].NotInherited, func(name string) bool { return slices.Contains(j.PassEnv, name) })
+			}
 			p := plan{Leash: j.Leash.String(), Mask: j.Mask == "on", Credentials: credentials}
 			if len(w.command) > 0 {
 				p.Command = w.command[0]
@@ -56,6 +60,7 @@ func (w *world) planCommand() *cli.Command {
 func (p plan) print(to io.Writer) error {
 	t := tabwriter.NewWriter(to, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "CREDENTIAL\tVARIABLE\tHOLDS")
+	var notInherited []string
 	for _, c := range p.Credentials {
 		source := c.Source
 		if c.Preset != "" {
@@ -78,7 +83,13 @@ func (p plan) print(to io.Writer) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\n", source, v.Name, holds)
 			source = ""
 		}
+		notInherited = append(notInherited, c.NotInherited...)
 	}
-	fmt.Fprintf(t, "\nleash %s; nothing was issued\n", p.Leash)
+	slices.Sort(notInherited)
+	fmt.Fprintln(t)
+	if notInherited = slices.Compact(notInherited); len(notInherited) > 0 {
+		fmt.Fprintf(t, "not inherited: %s\n", strings.Join(notInherited, ", "))
+	}
+	fmt.Fprintf(t, "leash %s; nothing was issued\n", p.Leash)
 	return t.Flush()
 }

@@ -23,7 +23,7 @@ func (w *world) presetsCommand() *cli.Command {
 			"export WITH_CREDS_PRESET_SHOP=\"SHOP_URL='https://{username|url}:{password|url}@shop' SHOP_KEY=@key?\"; with-creds plan -c 'vault:kv/data/shop as=shop'\n\n" +
 			"A preset of your own is a setting, in the environment or in the dotenv file. NAME=field binds a variable,\n" +
 			"NAME='text {field|filter}' composes one, NAME=@field is the path of a private file; a ? at the end binds only where the\n" +
-			"credential has the field; NAME==text is fixed.",
+			"credential has the field, and otherwise keeps the parent's from the command; NAME==text is fixed.",
 		Flags: append(flags(), &cli.BoolFlag{Name: "json", Usage: "for a program to read"}),
 		Action: func(c *cli.Context) error {
 			j, err := w.judge(c)
@@ -89,6 +89,9 @@ func printPresets(to io.Writer, all []bind.Preset) error {
 			if line[1] != "" {
 				fmt.Fprintf(t, "  %s: %s\n", line[0], line[1])
 			}
+		}
+		if names := p.NotInherited(); len(names) > 0 {
+			fmt.Fprintf(t, "  not inherited: %s\n", strings.Join(names, ", "))
 		}
 		bindings, err := spec.ParsePreset(p.Bindings)
 		if err != nil {

@@ -33,7 +33,7 @@ type settings struct {
 	RevokeFailure   string        `env:"WITH_CREDS_REVOKE_FAILURE, default=fail" flag:"revoke-failure" usage:"fail|warn: exit 125 when the command succeeded and revocation is not proven, or only warn" arg:"fail|warn"`
 	Receipt         string        `env:"WITH_CREDS_RECEIPT" flag:"receipt" usage:"write the JSON account of the run to FILE" arg:"FILE"`
 	AllowEnv        []string      `env:"WITH_CREDS_ALLOW_ENV" flag:"allow-env" usage:"allow binding NAME although it changes how programs load code; repeatable" arg:"NAME"`
-	PassEnv         []string      `env:"WITH_CREDS_PASS_ENV" flag:"pass-env" usage:"let the command inherit NAME, a secret of with-creds' own; repeatable" arg:"NAME"`
+	PassEnv         []string      `env:"WITH_CREDS_PASS_ENV" flag:"pass-env" usage:"let the command inherit NAME, a secret of with-creds' own or what a client would log in with instead; repeatable" arg:"NAME"`
 	VaultAuth       string        `env:"WITH_CREDS_VAULT_AUTH" flag:"vault-auth" usage:"log in to Vault by METHOD: token, approle, jwt, kubernetes, or auto, which looks what there is (default token)" arg:"METHOD"`
 	VaultRole       string        `env:"WITH_CREDS_VAULT_ROLE" flag:"vault-role" usage:"log in to Vault as the role NAME" arg:"NAME"`
 	VaultMount      string        `env:"WITH_CREDS_VAULT_MOUNT" flag:"vault-mount" usage:"PATH of Vault's auth method, when it is not mounted at its own name" arg:"PATH"`

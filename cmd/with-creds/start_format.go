@@ -21,8 +21,16 @@ import (
 const sessionVariable = "WITH_CREDS_SESSION"
 
 // write passes a session on to the job. The CI's own log filter is told first.
+//
+// What the job must not use any longer (bind.NotInherited) is unset where the format has a way to say so. GitHub's has none: there the value becomes empty, which
+// most clients take for unset, and others refuse aloud. A dotenv file has neither, since docker would add the empty variable to a container that had none.
 func (w *world) write(s starting, to destination, grant session.Grant) error {
 	values := append(slices.Clone(grant.Values), session.Value{Name: sessionVariable, Value: grant.Session})
+	env := environment(w.env)
+	gone := slices.DeleteFunc(slices.Clone(grant.NotInherited), func(name string) bool {
+		return slices.Contains(s.PassEnv, name) || slices.ContainsFunc(values, func(v session.Value) bool { return v.Name == name })
+	})
+	inTheWay := slices.DeleteFunc(slices.Clone(gone), func(name string) bool { return env[name] == "" })
 	if s.tellsCI() {
 		// On stdout the commands of a CI would be part of what is evaluated, or parsed; GitHub reads those on stderr too.
 		commands := w.stderr
@@ -41,13 +49,19 @@ func (w *world) write(s starting, to destination, grant session.Grant) error {
 	var err error
 	switch s.format {
 	case "github":
-		return writeGitHub(environment(w.env), values)
+		for _, name := range inTheWay {
+			values = append(values, session.Value{Name: name})
+		}
+		return writeGitHub(env, values)
 	case "shell":
-		text, err = untraced(grant.Session, shellText(values))
+		text, err = untraced(grant.Session, shellText(values, gone))
 	case "dotenv":
+		if len(inTheWay) > 0 {
+			s.log.Warn("--format dotenv cannot unset %s: where the file is read into an environment that has it, clients may log in with that instead", strings.Join(inTheWay, ", "))
+		}
 		text, err = dotenvText(values)
 	case "json":
-		text, err = jsonText(values, grant.Session)
+		text, err = jsonText(values, gone, grant.Session)
 	case "session":
 		text = grant.Session + "\n"
 	}
@@ -150,8 +164,11 @@ func endsALine(path string) bool {
 }
 
 // shellText is for a POSIX shell: in single quotes nothing means anything but the quote.
-func shellText(values []session.Value) string {
+func shellText(values []session.Value, gone []string) string {
 	var b strings.Builder
+	if len(gone) > 0 {
+		fmt.Fprintf(&b, "unset %s\n", strings.Join(gone, " "))
+	}
 	for _, v := range values {
 		fmt.Fprintf(&b, "export %s=%s\n", v.Name, shellQuoted(v.Value))
 	}
@@ -189,13 +206,13 @@ func dotenvText(values []session.Value) (string, error) {
 	return text, nil
 }
 
-// jsonText is an object for a program: {"session": "…", "environment": {"NAME": "…"}}.
-func jsonText(values []session.Value, name string) (string, error) {
+// jsonText is an object for a program: {"session": "…", "environment": {"NAME": "…"}, "unset": ["NAME"]}.
+func jsonText(values []session.Value, gone []string, name string) (string, error) {
 	environment := map[string]string{}
 	for _, v := range values {
 		environment[v.Name] = v.Value
 	}
-	text, err := json.MarshalIndent(map[string]any{"session": name, "environment": environment}, "", "  ")
+	text, err := json.MarshalIndent(map[string]any{"session": name, "environment": environment, "unset": append([]string{}, gone...)}, "", "  ")
 	if err != nil {
 		return "", errors.New("--format json: a value is no text")
 	}

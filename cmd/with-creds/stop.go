@@ -77,7 +77,7 @@ func borrow(o *step.Options, name string) error {
 	if err != nil {
 		return err
 	}
-	lent := &step.Lent{Secrets: grant.Secrets, Providers: grant.Providers}
+	lent := &step.Lent{Secrets: grant.Secrets, Providers: grant.Providers, NotInherited: grant.NotInherited}
 	for _, v := range grant.Values {
 		lent.Values = append(lent.Values, bind.Value{Name: v.Name, Value: v.Value, Secret: v.Secret})
 	}

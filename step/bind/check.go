@@ -106,22 +106,18 @@ func fieldsOf(bindings []binding) []string {
 func (o Options) resolve(s spec.Spec) ([]binding, error) {
 	var all []binding
 	if s.Preset != "" {
-		text, origin := o.Presets[s.Preset], written
-		if text == "" {
-			p, ok := BuiltIn(s.Preset)
-			if !ok {
-				names := o.presetNames()
-				return nil, fmt.Errorf("%s: there is no preset %q%s; there are %s", s.Request.Source(), s.Preset,
-					nearest.DidYouMean(s.Preset, names), strings.Join(names, ", "))
-			}
-			text, origin = p.Bindings, fromBuiltIn
+		p, by, found := o.preset(s.Preset)
+		if !found {
+			names := o.presetNames()
+			return nil, fmt.Errorf("%s: there is no preset %q%s; there are %s", s.Request.Source(), s.Preset,
+				nearest.DidYouMean(s.Preset, names), strings.Join(names, ", "))
 		}
-		bindings, err := spec.ParsePreset(text)
+		bindings, err := spec.ParsePreset(p.Bindings)
 		if err != nil {
 			return nil, fmt.Errorf("preset %s: %w", s.Preset, err)
 		}
 		for _, b := range bindings {
-			all = append(all, binding{Binding: b, origin: origin, preset: true})
+			all = append(all, binding{Binding: b, origin: by, preset: true})
 		}
 	}
 	for _, b := range s.Bindings {

@@ -118,10 +118,46 @@ func TestPresetsAreWellFormed(t *testing.T) {
 		if err := Check(parse(t, "vault:x as="+p.Name), Options{}); err != nil {
 			t.Error(err)
 		}
+		for _, name := range strings.Fields(p.Drops) {
+			if !spec.IsName(name) {
+				t.Errorf("preset %s: %s names no variable", p.Name, name)
+			}
+		}
 		for _, b := range bindings {
 			if strings.Contains(b.String(), "{host}") && !b.Optional {
 				t.Errorf("preset %s: %s needs to be told where the server is, so it is optional", p.Name, b.Name)
 			}
+		}
+	}
+}
+
+func TestWhatClientsWouldLogInWithInsteadIsNotInherited(t *testing.T) {
+	o := Options{Presets: map[string]string{"mine": "API_URL='https://{user}@{host}'? API_HOST=host? API_KEY=key"}}
+	for _, c := range []struct{ specs, gone, stays string }{
+		{"vault:a X=y\nvault:b", "", "X"},
+		{"vault:a as=aws", "AWS_PROFILE AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_SESSION_TOKEN", "AWS_REGION AWS_CONFIG_FILE AWS_CA_BUNDLE"},
+		{"vault:a as=aws-endpoint", "AWS_PROFILE AWS_ACCESS_KEY AWS_ROLE_ARN", "AWS_DEFAULT_REGION AWS_CONTAINER_CREDENTIALS_FULL_URI"},
+		{"vault:a as=postgres", "PGSERVICE", "PGHOST PGPORT PGDATABASE PGSSLMODE"},
+		{"vault:a as=postgres-files\nvault:b as=redis", "PGUSER PGPASSWORD REDIS_URL", "PGHOST"},
+		{"vault:a as=gcp", "GOOGLE_CREDENTIALS GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", "CLOUDSDK_CORE_PROJECT"},
+		{"vault:a as=azure", "AZURE_CLIENT_CERTIFICATE_PATH ARM_CLIENT_SECRET", "AZURE_TENANT_ID ARM_SUBSCRIPTION_ID"},
+		{"vault:a as=mongodb\nvault:b as=mssql\nvault:c as=rabbitmq\nvault:d as=oracle", "MONGODB_URI MSSQL_URL AMQP_URL ORACLE_URL", "SQLCMDSERVER SQLCMDDBNAME"},
+		{"vault:a as=kubernetes\nvault:b as=ldap", "KUBECONFIG LDAPBINDDN", ""},
+		{"vault:a as=mine", "API_URL", "API_HOST"},
+	} {
+		got := NotInherited(parse(t, c.specs), o)
+		for _, name := range strings.Fields(c.gone) {
+			if !slices.Contains(got, name) {
+				t.Errorf("%s: %s is inherited", c.specs, name)
+			}
+		}
+		for _, name := range strings.Fields(c.stays) {
+			if slices.Contains(got, name) {
+				t.Errorf("%s: %s is not inherited", c.specs, name)
+			}
+		}
+		if !slices.IsSorted(got) {
+			t.Errorf("%s: %q", c.specs, got)
 		}
 	}
 }

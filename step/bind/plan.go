@@ -11,6 +11,8 @@ type Planned struct {
 	// DefaultPrefix followed by its name. Variables is empty then.
 	EveryField    bool   `json:"every_field,omitempty"`
 	DefaultPrefix string `json:"default_prefix,omitempty"`
+	// NotInherited are variables that the command is not given as its parent had them; see Preset.NotInherited.
+	NotInherited []string `json:"not_inherited,omitempty"`
 }
 
 // A PlannedVariable is one variable of a plan.
@@ -28,7 +30,7 @@ func Plan(specs []spec.Spec, o Options) ([]Planned, error) {
 	}
 	var all []Planned
 	for _, s := range specs {
-		p := Planned{Source: s.Request.Source(), Preset: s.Preset}
+		p := Planned{Source: s.Request.Source(), Preset: s.Preset, NotInherited: NotInherited([]spec.Spec{s}, o)}
 		if isDefault(s) {
 			p.EveryField, p.DefaultPrefix = true, DefaultPrefix(s.Request)
 		}

@@ -1,27 +1,17 @@
 package bind
 
-// A Preset is a named set of bindings for one family of clients.
-type Preset struct {
-	Name     string `json:"name"`
-	About    string `json:"about"`    // one line: what a client finds
-	Clients  string `json:"clients"`  // which read it without being told, or how to tell them
-	Example  string `json:"example"`  // a spec
-	Bindings string `json:"bindings"` // in the grammar of spec.ParsePreset; ? marks what is bound only where the credential has the fields
-	// Family names the clients whose service may not know a new credential at once (see package ready); "": it does.
-	Family string `json:"-"`
-}
-
 // BuiltIns are the presets of this package, sorted by name.
 //
 // To add one, add an entry: its names may be ones that are refused elsewhere (see refuse.go), for they were chosen here
 // with care. Bind what the family's own clients read by themselves, cite where they say so, and give what they cannot
 // read from the environment as a file. What only a person knows (where the server is) is a parameter of the spec and comes as a field
-// (`?host=db:5432&database=app`), so it is optional. TestPresetsAreWellFormed holds an entry to the grammar and the order.
+// (`?host=db:5432&database=app`), so it is optional. Look up what else the clients read, and drop what would make them somebody else. TestPresetsAreWellFormed holds an entry to the grammar and the order.
 func BuiltIns() []Preset {
 	return []Preset{
 		{
 			// "Using environment variables": https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html. A token
-			// that was there before does not belong to these keys, and no SDK takes an empty one for a token.
+			// that was there before does not belong to these keys, and no SDK takes an empty one for a token. But SDKs take a profile, a legacy name or a token of
+			// Bedrock's (AWS_BEARER_TOKEN_BEDROCK) for it, each in an order of its own (the JavaScript SDK ranks AWS_PROFILE above keys): see awsOthers.
 			Name:    "aws",
 			About:   "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, and the region that ?region= names",
 			Clients: "aws, every AWS SDK, terraform; what must outlive the credential: as=aws-endpoint",
@@ -30,22 +20,27 @@ func BuiltIns() []Preset {
 			Bindings: `AWS_ACCESS_KEY_ID=access_key AWS_SECRET_ACCESS_KEY=secret_key
 				AWS_SESSION_TOKEN=session_token? AWS_SESSION_TOKEN=security_token? AWS_SESSION_TOKEN==?
 				AWS_REGION=region? AWS_DEFAULT_REGION=region?`,
+			Drops: awsOthers,
 		},
 		{
 			// "Container credential provider": https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html. Every SDK
-			// looks for keys in the environment first, so those that were there are blanked.
+			// looks for keys in the environment first, so those that were there are blanked. And all of them rank what a profile says above the endpoint: keys,
+			// SSO, a role, credential_process, in either file. So clients find both files empty; the region is ?region=, or AWS_REGION as it was.
 			Name:    "aws-endpoint",
 			About:   "AWS_CONTAINER_CREDENTIALS_FULL_URI and its token: an endpoint of the run's own, which SDKs ask again before a credential ends",
-			Clients: "aws and every AWS SDK that knows the container credential provider",
+			Clients: "aws and every AWS SDK that knows the container credential provider; none reads ~/.aws, whose profiles would go before",
 			Example: "vault:aws/sts/deploy?ttl=15m&region=eu-central-1 as=aws-endpoint",
 			Family:  "aws",
 			Bindings: `AWS_CONTAINER_CREDENTIALS_FULL_URI=served:aws-url AWS_CONTAINER_AUTHORIZATION_TOKEN=served:aws-token
-				AWS_ACCESS_KEY_ID== AWS_SECRET_ACCESS_KEY== AWS_SESSION_TOKEN== AWS_REGION=region? AWS_DEFAULT_REGION=region?`,
+				AWS_ACCESS_KEY_ID== AWS_SECRET_ACCESS_KEY== AWS_SESSION_TOKEN== AWS_REGION=region? AWS_DEFAULT_REGION=region?
+				AWS_SHARED_CREDENTIALS_FILE==/dev/null AWS_CONFIG_FILE==/dev/null`,
+			Drops: awsOthers,
 		},
 		{
 			// azidentity's EnvironmentCredential (https://learn.microsoft.com/azure/developer/go/sdk/authentication/authentication-overview) and
 			// terraform's azurerm (https://registry.terraform.io/providers/hashicorp/azurerm/latest/docs/guides/service_principal_client_secret).
-			// No client takes an access token from the environment by a name of its own.
+			// No client takes an access token from the environment by a name of its own. azurerm ranks a certificate above a secret, and refuses a secret
+			// that differs from its file's; AZURE_TOKEN_CREDENTIALS can leave the environment out of an SDK's default chain; the rest is another login's half.
 			Name:    "azure",
 			About:   "AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and the same as ARM_*; tenant and subscription that ?tenant_id= and ?subscription_id= name",
 			Clients: "every Azure SDK's environment credential, terraform's azurerm, packer",
@@ -53,6 +48,8 @@ func BuiltIns() []Preset {
 			Bindings: `AZURE_CLIENT_ID=client_id? AZURE_CLIENT_SECRET=client_secret? AZURE_TENANT_ID=tenant_id? AZURE_SUBSCRIPTION_ID=subscription_id?
 				ARM_CLIENT_ID=client_id? ARM_CLIENT_SECRET=client_secret? ARM_TENANT_ID=tenant_id? ARM_SUBSCRIPTION_ID=subscription_id?
 				AZURE_ACCESS_TOKEN=access_token?`,
+			Drops: `AZURE_CLIENT_CERTIFICATE_PATH AZURE_CLIENT_CERTIFICATE_PASSWORD AZURE_USERNAME AZURE_PASSWORD AZURE_FEDERATED_TOKEN_FILE AZURE_TOKEN_CREDENTIALS
+				ARM_CLIENT_CERTIFICATE ARM_CLIENT_CERTIFICATE_PATH ARM_CLIENT_CERTIFICATE_PASSWORD ARM_CLIENT_ID_FILE_PATH ARM_CLIENT_SECRET_FILE_PATH`,
 		},
 		{
 			// cqlsh reads the file with --credentials (https://cassandra.apache.org/doc/latest/cassandra/managing/tools/cqlsh.html); it is Python's
@@ -73,13 +70,16 @@ password = {password|line}
 		},
 		{
 			// A key: https://cloud.google.com/docs/authentication/application-default-credentials, and gcloud's auth/credential_file_override. A token:
-			// gcloud's auth/access_token_file, which is read afresh by each gcloud, and terraform's GOOGLE_OAUTH_ACCESS_TOKEN.
+			// gcloud's auth/access_token_file, which is read afresh by each gcloud, and terraform's GOOGLE_OAUTH_ACCESS_TOKEN. Terraform's google looks for a
+			// key in GOOGLE_CREDENTIALS and two older names before the default credentials
+			// (https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/provider_reference).
 			Name:    "gcp",
 			About:   "of a key, GOOGLE_APPLICATION_CREDENTIALS as a file; of a token, CLOUDSDK_AUTH_ACCESS_TOKEN_FILE and GOOGLE_OAUTH_ACCESS_TOKEN",
 			Clients: "gcloud, every Google Cloud library's default credentials (a key alone), terraform",
 			Example: "vault:gcp/roleset/deploy/token as=gcp",
 			Bindings: `GOOGLE_APPLICATION_CREDENTIALS=@'{private_key_data|unbase64}'? CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE=@'{private_key_data|unbase64}'?
 				CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=@token? GOOGLE_OAUTH_ACCESS_TOKEN=token?`,
+			Drops: "GOOGLE_CREDENTIALS GOOGLE_CLOUD_KEYFILE_JSON GCLOUD_KEYFILE_JSON CLOUDSDK_AUTH_ACCESS_TOKEN",
 		},
 		{
 			// git reads configuration from GIT_CONFIG_COUNT (git-config(1), "ENVIRONMENT"), after the user's and the repository's, whose files stay as
@@ -206,17 +206,18 @@ connect {username|line}/"{password|dquote}"@with_creds
 			Bindings: `TLS_PKCS12=@made:pkcs12 TLS_PKCS12_PASSWORD=made:pkcs12-password`,
 		},
 		{
-			// PostgreSQL's manual, "34.15. Environment Variables" (libpq).
+			// PostgreSQL's manual, "34.15. Environment Variables" (libpq), which ranks a service above them.
 			Name:     "postgres",
 			About:    "PGUSER and PGPASSWORD, and PGHOST, PGPORT, PGDATABASE, PGSSLMODE where the credential knows them",
 			Clients:  "psql, pg_dump, pg_restore, pgbench and all on libpq, pgx, lib/pq, psycopg, asyncpg, node-postgres, npgsql",
 			Example:  "vault:database/creds/readonly as=postgres",
 			Bindings: `PGUSER=username PGPASSWORD=password PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode?`,
+			Drops:    "PGSERVICE",
 		},
 		{
 			// PostgreSQL's manual, "34.16. The Password File" and "34.17. The Connection Service File". Files follow a rotation: a client that
 			// connects again finds the new password, and as the user changes with it, that must come from a file as well: from the service. A
-			// service's password cannot hold what a line cannot; the password file is for clients that know no services.
+			// service's password cannot hold what a line cannot; the password file is for clients that know no services. A password in a variable outranks it.
 			Name:    "postgres-files",
 			About:   "PGSERVICE with PGSERVICEFILE, which holds user and password, and PGPASSFILE; nothing secret in a variable",
 			Clients: "psql, pg_dump and all on libpq, pgx; each new connection finds the newest credential",
@@ -229,6 +230,7 @@ password={password|line}
 				PGPASSFILE=@'*:*:*:{username|pgpass}:{password|pgpass}
 '
 				PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode?`,
+			Drops: "PGUSER PGPASSWORD",
 		},
 		{
 			// https://www.rabbitmq.com/docs/uri-spec
@@ -255,52 +257,28 @@ password={password|line}
 			Bindings: `SSH_AUTH_SOCK=served:ssh-agent`,
 		},
 		{
-			// ssh(1) takes -i, and CertificateFile= of ssh_config(5) for a certificate that is not beside its key.
+			// ssh(1) takes -i, and CertificateFile= of ssh_config(5) for a certificate that is not beside its key. Without IdentitiesOnly an agent's keys go first.
 			Name:     "ssh-files",
 			About:    "SSH_KEY_FILE and SSH_CERTIFICATE_FILE",
-			Clients:  `ssh -i "$SSH_KEY_FILE" -o CertificateFile="$SSH_CERTIFICATE_FILE"`,
+			Clients:  `ssh -o IdentitiesOnly=yes -i "$SSH_KEY_FILE" -o CertificateFile="$SSH_CERTIFICATE_FILE"`,
 			Example:  "vault:ssh/sign/ci?public_key=generate as=ssh-files",
 			Bindings: `SSH_KEY_FILE=@made:ssh-key SSH_CERTIFICATE_FILE=@signed_key`,
 		},
 		{
-			// ssh(1) runs SSH_ASKPASS for a password when SSH_ASKPASS_REQUIRE says so (OpenSSH 8.4); SSHPASS is for sshpass -e.
+			// ssh(1) runs SSH_ASKPASS for a password when SSH_ASKPASS_REQUIRE says so (OpenSSH 8.4); SSHPASS is for sshpass -e. An agent's keys are tried first.
 			Name:     "ssh-otp",
 			About:    "a one-time password: SSHPASS, and SSH_ASKPASS, a program that answers ssh's prompt for a password with it",
 			Clients:  "ssh and scp of OpenSSH 8.4 and later, sshpass -e",
 			Example:  "vault:ssh/creds/otp?ip=10.0.0.7 as=ssh-otp",
 			Bindings: `SSHPASS=key SSH_ASKPASS=served:askpass SSH_ASKPASS_REQUIRE==force`,
+			Drops:    "SSH_AUTH_SOCK",
 		},
 	}
 }
 
-// Family is that of a spec's preset; "" for one of a person's own, and for none.
-func (o Options) Family(preset string) string {
-	if o.Presets[preset] != "" {
-		return ""
-	}
-	p, _ := BuiltIn(preset)
-	return p.Family
-}
-
-// All are the presets that a spec can name, sorted by name: a person's own go before the built-in ones of the same name.
-func (o Options) All() []Preset {
-	var all []Preset
-	for _, name := range o.presetNames() {
-		p, _ := BuiltIn(name)
-		if own := o.Presets[name]; own != "" {
-			p = Preset{Name: name, About: "one of your own", Bindings: own}
-		}
-		all = append(all, p)
-	}
-	return all
-}
-
-// BuiltIn returns the preset of that name.
-func BuiltIn(name string) (Preset, bool) {
-	for _, p := range BuiltIns() {
-		if p.Name == name {
-			return p, true
-		}
-	}
-	return Preset{}, false
-}
+// awsOthers is what AWS's clients would take for another login, before the keys or the endpoint that they are given, or what belongs to such a login. Some
+// rank one above keys and some another (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html and each SDK's own code); without
+// them all agree.
+const awsOthers = `AWS_PROFILE AWS_DEFAULT_PROFILE AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_ROLE_SESSION_NAME
+	AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE
+	AWS_ACCESS_KEY AWS_SECRET_KEY AWS_SECURITY_TOKEN AWS_CREDENTIAL_EXPIRATION AWS_CREDENTIAL_FILE AWS_BEARER_TOKEN_BEDROCK`

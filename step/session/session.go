@@ -59,6 +59,8 @@ type Grant struct {
 	Values    []Value  `json:"values"`
 	Secrets   []string `json:"secrets"`
 	Providers []string `json:"providers"`
+	// NotInherited are variables that a command must not inherit beside Values (see bind.Preset).
+	NotInherited []string `json:"not_inherited,omitempty"`
 }
 
 // String keeps values out of logs.

@@ -41,11 +41,7 @@ func withAWS(t *testing.T) (*trial.World, *harness.MotoServer) {
 	} {
 		w.Vault.Write("aws/roles/"+name, role)
 	}
-	w.Env = []string{
-		"PYTHON=" + moto.Python, "AWS_ENDPOINT_URL=" + moto.URL, "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent",
-		"AWS_SESSION_TOKEN=of-another", // which these keys must not be used with
-	}
+	w.Env = append(trial.AnotherAtAWS(t), "PYTHON="+moto.Python, "AWS_ENDPOINT_URL="+moto.URL, "AWS_EC2_METADATA_DISABLED=true")
 	return w, moto
 }
 

@@ -20,7 +20,8 @@ func withPostgres(t *testing.T) (*trial.World, *harness.PostgresServer) {
 	w := trial.New(t)
 	pg := harness.Postgres(t)
 	w.Vault.EnablePostgres(pg)
-	w.Env = []string{"PGHOST=" + pg.Host, "PGPORT=" + strconv.Itoa(pg.Port), "PGDATABASE=app", "PGSSLMODE=disable"}
+	w.Env = []string{"PGHOST=" + pg.Host, "PGPORT=" + strconv.Itoa(pg.Port), "PGDATABASE=app", "PGSSLMODE=disable",
+		"PGSERVICE=another", "PGUSER=" + pg.User, "PGPASSWORD=" + pg.Password}
 	return w, pg
 }
 

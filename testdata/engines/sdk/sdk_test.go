@@ -160,10 +160,7 @@ func TestAWSByTheSDKForGo(t *testing.T) {
 		"access_key": "AKIAVAULT", "secret_key": "stand-in", "region": "us-east-1", "iam_endpoint": moto.URL, "sts_endpoint": moto.URL,
 	})
 	w.Vault.Write("aws/roles/deploy", map[string]any{"credential_type": "assumed_role", "role_arns": "arn:aws:iam::123456789012:role/deploy"})
-	w.Env = []string{
-		"CLIENT=" + filepath.Join(programs, "client"), "AWS_ENDPOINT_URL=" + moto.URL, "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent",
-	}
+	w.Env = append(trial.AnotherAtAWS(t), "CLIENT="+filepath.Join(programs, "client"), "AWS_ENDPOINT_URL="+moto.URL, "AWS_EC2_METADATA_DISABLED=true")
 	for _, preset := range []string{"aws", "aws-endpoint"} {
 		r := w.Run("vault:aws/sts/deploy?ttl=15m&region=us-east-1 as="+preset, `"$CLIENT" aws`).Succeeded(providers.Expires)
 		if !strings.Contains(r.Stdout, ":assumed-role/deploy/") {

@@ -1,0 +1,90 @@
+package bind
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/with-creds/with-creds/step/spec"
+)
+
+// A Preset is a named set of bindings for one family of clients.
+type Preset struct {
+	Name     string `json:"name"`
+	About    string `json:"about"`    // one line: what a client finds
+	Clients  string `json:"clients"`  // which read it without being told, or how to tell them
+	Example  string `json:"example"`  // a spec
+	Bindings string `json:"bindings"` // in the grammar of spec.ParsePreset; ? marks what is bound only where the credential has the fields
+	// Drops are names of variables, beside those that it binds, by which clients would log in as somebody else: what ranks above what is bound, or
+	// goes with what was there before. See NotInherited.
+	Drops string `json:"drops,omitempty"`
+	// Family names the clients whose service may not know a new credential at once (see package ready); "": it does.
+	Family string `json:"-"`
+}
+
+// whereabouts are the fields that say where a service is, and not who logs in.
+var whereabouts = []string{"host", "port", "database", "sslmode", "region", "server", "tenant_id", "subscription_id"}
+
+// NotInherited are the variables, sorted, that the command is not given as its parent had them: Drops, and those that the preset binds for some credentials and not
+// for others, unless they only say where a service is. Left in place, an AWS_PROFILE would outrank the keys that were issued, or a REDIS_URL that is
+// not bound this time would have the parent's password, and the command would run as somebody else without a word. Removing them is what helps: many clients take
+// an empty value for a value.
+func (p Preset) NotInherited() []string {
+	names := strings.Fields(p.Drops)
+	bindings, _ := spec.ParsePreset(p.Bindings) // Check has judged a person's own, a test the others
+	for _, b := range bindings {
+		if b.Optional && slices.ContainsFunc(b.Template.Fields(), func(field string) bool { return !slices.Contains(whereabouts, field) }) {
+			names = append(names, b.Name)
+		}
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { // what is bound in any case needs no word
+		return slices.ContainsFunc(bindings, func(b spec.Binding) bool { return b.Name == name && !b.Optional })
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// NotInherited are those of all presets that specs name, sorted.
+func NotInherited(specs []spec.Spec, o Options) []string {
+	var names []string
+	for _, s := range specs {
+		p, _, _ := o.preset(s.Preset)
+		names = append(names, p.NotInherited()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Family is that of a spec's preset; "" for one of a person's own, and for none.
+func (o Options) Family(preset string) string {
+	p, _, _ := o.preset(preset)
+	return p.Family
+}
+
+// All are the presets that a spec can name, sorted by name.
+func (o Options) All() []Preset {
+	var all []Preset
+	for _, name := range o.presetNames() {
+		p, _, _ := o.preset(name)
+		all = append(all, p)
+	}
+	return all
+}
+
+// preset is the one of that name, and who chose its names. A person's own goes before the built-in one.
+func (o Options) preset(name string) (p Preset, by origin, found bool) {
+	if own := o.Presets[name]; own != "" {
+		return Preset{Name: name, About: "one of your own", Bindings: own}, written, true
+	}
+	p, found = BuiltIn(name)
+	return p, fromBuiltIn, found
+}
+
+// BuiltIn returns the preset of this package that has that name.
+func BuiltIn(name string) (Preset, bool) {
+	for _, p := range BuiltIns() {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Preset{}, false
+}
