@@ -33,7 +33,8 @@ func TestMySQLsOwnClientsUseWhatTheyAreGiven(t *testing.T) {
 			env["MYSQL_USER"], env["MYSQL_PWD"] = db.User, db.Password
 			s := &source{specs: []string{test.spec}, env: env, left: func() []string { return db.Users("wc_") }}
 			tr := newTrial(t, s, nil, "sh", "-ec", strings.ReplaceAll(`mariadb -u "$MYSQL_USER" WHERE -N -e 'SELECT id, CURRENT_USER() FROM shop.orders' >rows
-mariadb-dump --defaults-extra-file="$MYSQL_DEFAULTS_FILE" WHERE --single-transaction shop >dump
+printf '[client]\nuser=another\npassword=others\n' >"$HOME/.my.cnf"
+mariadb-dump --defaults-file="$MYSQL_DEFAULTS_FILE" WHERE --single-transaction shop >dump; rm "$HOME/.my.cnf"
 ! mariadb -u "$MYSQL_USER" WHERE -e 'DELETE FROM shop.orders' 2>refused`, "WHERE", test.where))
 			if code := tr.run(); code != 0 {
 				t.Fatalf("exit code %d; stderr:\n%s", code, tr.stderr)

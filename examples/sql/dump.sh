@@ -3,4 +3,4 @@
 #
 #   with-creds -c 'vault:database/creds/dump as=mysql' -- examples/sql/dump.sh shop
 set -eu
-exec mariadb-dump --defaults-extra-file="$MYSQL_DEFAULTS_FILE" --protocol=tcp --host="$DB_HOST" --port="$DB_PORT" --single-transaction "$@"
+exec mariadb-dump --defaults-file="$MYSQL_DEFAULTS_FILE" --protocol=tcp --host="$DB_HOST" --port="$DB_PORT" --single-transaction "$@"

@@ -59,7 +59,7 @@ func TestBindGivesTheCommandWhatTheSpecAsksFor(t *testing.T) {
 		{"postgres:readonly as=postgres", issued("username=u", "!password=p", "host=/run", "port=5433", "database=d", "sslmode=disable"),
 			"PGUSER=u\nPGPASSWORD=p (secret)\nPGHOST=/run\nPGPORT=5433\nPGDATABASE=d\nPGSSLMODE=disable"},
 		{"vault:database/creds/app as=mysql A=username", issued("username=v-1", `!password=a"b\c'#`),
-			"MYSQL_USER=v-1\nMYSQL_PWD=a\"b\\c'# (secret)\nMYSQL_DEFAULTS_FILE=@[client]\nuser=\"v-1\"\npassword=\"a\\\"b\\\\c\\'#\"\n (secret)\nA=v-1"},
+			"MYSQL_USER=v-1\nMYSQL_PWD=a\"b\\c'# (secret)\nMYSQL_TEST_LOGIN_FILE=/nonexistent\nMYSQL_DEFAULTS_FILE=@[client]\nuser=\"v-1\"\npassword=\"a\\\"b\\\\c\\'#\"\n (secret)\nA=v-1"},
 		{"vault:database/creds/app DATABASE_URL='postgres://{username}:{password|url}@db/app' KEY=@password U='{username}{{'", database,
 			"DATABASE_URL=postgres://v-1:p%40ss%2Fw@db/app (secret)\nKEY=@p@ss/w (secret)\nU=v-1{"},
 		{"vault:a/b BASIC='{password} {username}'", database, "BASIC=p@ss/w v-1 (secret)"},

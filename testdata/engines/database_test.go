@@ -100,8 +100,9 @@ func TestMariaDB(t *testing.T) {
 	w.Run("vault:database/creds/dump as=mysql", `
 		mariadb $AT --user="$MYSQL_USER" -Ne 'select count(*) from shop.items'
 		unset MYSQL_PWD MYSQL_USER
-		mariadb-dump --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT shop items | grep -c 'INSERT INTO'
-		mariadb --defaults-extra-file="$MYSQL_DEFAULTS_FILE" $AT -Ne 'drop table shop.items' 2>/dev/null || echo refused`).
+		printf '[client]\nuser=another\npassword=others\n' >"$HOME/.my.cnf"
+		mariadb-dump --defaults-file="$MYSQL_DEFAULTS_FILE" $AT shop items | grep -c 'INSERT INTO'
+		mariadb --defaults-file="$MYSQL_DEFAULTS_FILE" $AT -Ne 'drop table shop.items' 2>/dev/null || echo refused`).
 		Succeeded(providers.Proven).Says("3", "1", "refused")
 	w.Env = []string{"DB_HOST=" + db.Host, "DB_PORT=" + strconv.Itoa(db.Port)}
 	w.Example("sql/dump.sh", "shop").Succeeded(providers.Proven).Says("INSERT INTO `items` VALUES", "(3);")
