@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -79,7 +80,14 @@ func routeOf(r providers.Request) (route, error) {
 			continue
 		}
 		if known && !how.always && how.query == nil && slices.Contains(local, p.Key) {
-			to.told = append(to.told, providers.Field{Name: p.Key, Value: p.Value})
+			value := p.Value
+			if p.Key == "certificate_authority" { // a file, which those who are told of it look for from elsewhere
+				var err error
+				if value, err = filepath.Abs(value); err != nil {
+					return to, fmt.Errorf("vault: certificate_authority=%s: %w", p.Value, err)
+				}
+			}
+			to.told = append(to.told, providers.Field{Name: p.Key, Value: value})
 			continue
 		}
 		names = append(names, p.Key)

@@ -96,22 +96,15 @@ password = {password|line}
 				GIT_TERMINAL_PROMPT==0`,
 		},
 		{
-			// kubectl reads JSON as it does YAML. Without ?certificate_authority= (a file with the cluster's CA) the system's CAs are trusted.
+			// kubectl reads JSON as it does YAML. Without ?certificate_authority= (a file with the cluster's CA) the system's CAs are trusted. Without ?server= the
+			// file has the token alone, for kubectl --server: with no file at all kubectl would be who ~/.kube/config says. Helm ranks some variables above it.
 			Name:    "kubernetes",
-			About:   "KUBECONFIG as a file, for the API server that ?server= names, and KUBERNETES_TOKEN",
+			About:   "KUBECONFIG as a file, for the API server that ?server= names (else that of --server), and KUBERNETES_TOKEN",
 			Clients: "kubectl, helm and all on client-go",
 			Example: "vault:kubernetes/creds/deploy?kubernetes_namespace=shop&server=https://kubernetes.default.svc as=kubernetes",
-			Bindings: `KUBERNETES_TOKEN=service_account_token
-				KUBECONFIG=@'{{"apiVersion":"v1","kind":"Config","current-context":"with-creds",
-"clusters":[{{"name":"with-creds","cluster":{{"server":"{server|json}","certificate-authority":"{certificate_authority|json}"}}}}],
-"users":[{{"name":"with-creds","user":{{"token":"{service_account_token|json}"}}}}],
-"contexts":[{{"name":"with-creds","context":{{"cluster":"with-creds","user":"with-creds","namespace":"{service_account_namespace|json}"}}}}]}}
-'?
-				KUBECONFIG=@'{{"apiVersion":"v1","kind":"Config","current-context":"with-creds",
-"clusters":[{{"name":"with-creds","cluster":{{"server":"{server|json}"}}}}],
-"users":[{{"name":"with-creds","user":{{"token":"{service_account_token|json}"}}}}],
-"contexts":[{{"name":"with-creds","context":{{"cluster":"with-creds","user":"with-creds","namespace":"{service_account_namespace|json}"}}}}]}}
-'?`,
+			Bindings: "KUBERNETES_TOKEN=service_account_token" + kubeconfig(`"server":"{server|json}","certificate-authority":"{certificate_authority|json}"`) +
+				kubeconfig(`"server":"{server|json}"`) + kubeconfig(""),
+			Drops: "HELM_KUBEASGROUPS HELM_KUBEASUSER HELM_KUBECONTEXT HELM_KUBETOKEN",
 		},
 		{
 			// ldap.conf(5): LDAP followed by an option's name, BINDDN among them; OpenLDAP's tools take a password from -w, a prompt, or a file (-y).
@@ -284,3 +277,12 @@ password={password|line}
 const awsOthers = `AWS_PROFILE AWS_DEFAULT_PROFILE AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_ROLE_SESSION_NAME
 	AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE
 	AWS_ACCESS_KEY AWS_SECRET_KEY AWS_SECURITY_TOKEN AWS_CREDENTIAL_EXPIRATION AWS_CREDENTIAL_FILE AWS_BEARER_TOKEN_BEDROCK`
+
+// kubeconfig binds KUBECONFIG for a cluster.
+func kubeconfig(cluster string) string {
+	return ` KUBECONFIG=@'{{"apiVersion":"v1","kind":"Config","current-context":"with-creds",
+"clusters":[{{"name":"with-creds","cluster":{{` + cluster + `}}}}],
+"users":[{{"name":"with-creds","user":{{"token":"{service_account_token|json}"}}}}],
+"contexts":[{{"name":"with-creds","context":{{"cluster":"with-creds","user":"with-creds","namespace":"{service_account_namespace|json}"}}}}]}}
+'?`
+}

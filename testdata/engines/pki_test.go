@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -168,12 +169,18 @@ func TestACertificateWhoseRevocationThePolicyForbidsIsSaidToExpire(t *testing.T)
 	w.Run("vault:pki/issue/client?common_name=ci.example.com&ttl=10m as=pki", "true").Succeeded(providers.Expires).Lasts(10 * time.Minute)
 }
 
-func TestKubernetesTokenInAPrivateKubeconfig(t *testing.T) {
+func withKubernetes(t *testing.T) (*trial.World, *httptest.Server) {
+	t.Helper()
 	w := trial.New(t)
 	api := kubernetes(t)
 	w.Mount("kubernetes")
 	w.Vault.Write("kubernetes/config", map[string]any{"kubernetes_host": api.URL, "service_account_jwt": "stand-in", "disable_local_ca_jwt": true})
 	w.Vault.Write("kubernetes/roles/deploy", map[string]any{"allowed_kubernetes_namespaces": "*", "service_account_name": "deployer", "token_default_ttl": "10m"})
+	return w, api
+}
+
+func TestKubernetesTokenInAPrivateKubeconfig(t *testing.T) {
+	w, api := withKubernetes(t)
 	out := filepath.Join(t.TempDir(), "token")
 	w.Env = []string{"OUT=" + out}
 	r := w.Run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop&server="+api.URL+" as=kubernetes", `
@@ -208,6 +215,22 @@ func TestKubernetesTokenInAPrivateKubeconfig(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &config); err != nil || config.Kind != "Config" || config.Contexts[0].Context.Namespace != "shop" {
 		t.Errorf("%v in %s", err, text)
 	}
+	// A file that is named is looked for from where the run was started.
+	w.Run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop&certificate_authority=ca.pem&server="+api.URL+" as=kubernetes", `
+		test "$(jq -r '.clusters[0].cluster."certificate-authority"' "$KUBECONFIG")" = "$PWD/ca.pem" && echo here`).Succeeded(providers.Proven).Says("here")
+}
+
+func TestKubectlThatIsTheFirstToHearOfTheServerIsNobodyElse(t *testing.T) {
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		t.Skip("no kubectl here:", err)
+	}
+	w, api := withKubernetes(t)
+	over := httptest.NewTLSServer(api.Config.Handler) // it sends no token in the clear
+	t.Cleanup(over.Close)
+	w.Env = []string{"API=" + over.URL, "KUBECONFIG=/an/admins"}
+	w.Run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop as=kubernetes", `
+		kubectl --insecure-skip-tls-verify --server="$API" get --raw /whoami; kubectl config view -o jsonpath='{.users[*].name}'`).
+		Succeeded(providers.Proven).Says("deployer in shop", "with-creds")
 }
 
 // kubernetes answers as the API server does to a TokenRequest (https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/),
