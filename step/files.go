@@ -28,7 +28,7 @@ func (r *run) placeFiles() error {
 		c.values = r.dir.Place(c.values)
 		for _, v := range c.values {
 			if v.File {
-				if err := r.dir.Write(v.Name, v.Value); err != nil {
+				if err := r.dir.Write(v); err != nil {
 					return err
 				}
 			}
@@ -107,7 +107,7 @@ func (r *run) rewriteFiles(c *issued, values []bind.Value) error {
 	defer next.Drop() //nolint:errcheck // what is left there goes with the directory, or by the guard
 	for _, v := range values {
 		if v.File {
-			if err := next.File(r.dir, v.Name, v.Value); err != nil {
+			if err := next.File(r.dir, v); err != nil {
 				return fmt.Errorf("rewriting the file of %s: %w", v.Name, err)
 			}
 		}

@@ -37,7 +37,8 @@ type Value struct {
 	Name   string
 	Value  string // of the variable, or the content of the file
 	File   bool   // Value goes into a private file and the variable holds its path
-	Path   string // of that file, once Dir.Place has set it
+	Path   string // what the variable holds of that file, once Dir.Place has set it
+	Ending string // of the file's name; see Preset.Files
 	Secret bool   // a secret field is in it
 	Lasts  bool   // it stays good when the credential is replaced: a fixed text, or where the credential is served
 	// Secrets are the secret fields in it, each as it stands there: as its filters left it.
@@ -128,7 +129,7 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 			errs = append(errs, fmt.Errorf("%s: binding %s: %w", s.Request.Source(), b.Name, err))
 			continue
 		}
-		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Secret: secret, Secrets: secrets, Lasts: lasts})
+		values = append(values, Value{Name: b.Name, Value: text, File: b.File, Ending: b.ending, Secret: secret, Secrets: secrets, Lasts: lasts})
 		byPreset[fold(b.Name)] = b.preset
 	}
 	if err := errors.Join(errs...); err != nil {

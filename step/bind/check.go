@@ -17,6 +17,7 @@ type binding struct {
 	spec.Binding
 	origin origin
 	preset bool // it comes from a preset, a built-in one or a person's own
+	ending string
 }
 
 type origin int
@@ -117,7 +118,7 @@ func (o Options) resolve(s spec.Spec) ([]binding, error) {
 			return nil, fmt.Errorf("preset %s: %w", s.Preset, err)
 		}
 		for _, b := range bindings {
-			all = append(all, binding{Binding: b, origin: by, preset: true})
+			all = append(all, binding{Binding: b, origin: by, preset: true, ending: p.Files[b.Name]})
 		}
 	}
 	for _, b := range s.Bindings {

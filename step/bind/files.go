@@ -169,19 +169,33 @@ func (d *Dir) Place(values []Value) []Value {
 	for i, v := range values {
 		if v.File {
 			v.Path = d.File(v.Name)
+			if !v.inDirectory() {
+				v.Path += v.Ending
+			}
 		}
 		placed[i] = v
 	}
 	return placed
 }
 
+// inDirectory reports whether the file is in a directory of its own.
+func (v Value) inDirectory() bool { return strings.HasPrefix(v.Ending, "/") }
+
 // Write makes the file of a variable, or nothing: an existing one is refused, and what could not be written whole is
 // removed.
-func (d *Dir) Write(name, content string) error {
-	if !spec.IsName(name) {
-		return fmt.Errorf("writing a private file: %s names no variable", plain(name))
+func (d *Dir) Write(v Value) error {
+	if !spec.IsName(v.Name) {
+		return fmt.Errorf("writing a private file: %s names no variable", plain(v.Name))
 	}
-	return writeNew(d.root, d.path, name, content)
+	if v.inDirectory() {
+		if err := d.root.Mkdir(v.Name, 0o700); err != nil {
+			return writeError(d.path, v.Name, err)
+		}
+		if err := d.root.Chmod(v.Name, 0o700); err != nil { // as in newDirIn
+			return writeError(d.path, v.Name, err)
+		}
+	}
+	return writeNew(d.root, d.path, v.Name+v.Ending, v.Value)
 }
 
 // Remove removes the directory and everything in it, whatever the command put there, without following a link. It may be

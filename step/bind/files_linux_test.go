@@ -70,13 +70,18 @@ func TestHelperWritesUnderAUmask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Write("KEY", "one"); err != nil {
+	if err := d.Write(file("KEY", "one")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.replace("KEY", "two"); err != nil {
+	if err := d.replace(file("KEY", "two")); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]os.FileMode{d.Path(): 0o700 | os.ModeDir, d.File("KEY"): 0o600} {
+	if err := d.Write(Value{Name: "CONFIG", File: true, Ending: "/config.json"}); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{
+		d.Path(): 0o700 | os.ModeDir, d.File("KEY"): 0o600, d.File("CONFIG"): 0o700 | os.ModeDir, d.File("CONFIG/config.json"): 0o600,
+	} {
 		if info, err := os.Lstat(path); err != nil || info.Mode() != want || !ownedByUs(info) {
 			t.Errorf("%s: %v, %v, want %v", path, info, err, want)
 		}
@@ -86,7 +91,7 @@ func TestHelperWritesUnderAUmask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Write("KEY", "one"); err != nil {
+	if err := other.Write(file("KEY", "one")); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []*Dir{d, other} {
@@ -218,11 +223,11 @@ func TestAFullPlaceLeavesNothingHalfWritten(t *testing.T) {
 	if filepath.Dir(d.Path()) != next {
 		t.Errorf("made in %s although next to nothing is free there", d.Path())
 	}
-	if err := d.Write("OLD", "old"); err != nil {
+	if err := d.Write(file("OLD", "old")); err != nil {
 		t.Fatal(err)
 	}
 	big := strings.Repeat("h1dd3n", 1<<20)
-	for _, err := range []error{d.Write("BIG", big), d.replace("OLD", big), d.replace("BIG", big)} {
+	for _, err := range []error{d.Write(file("BIG", big)), d.replace(file("OLD", big)), d.replace(file("BIG", big))} {
 		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "it is full") || strings.Contains(err.Error(), "h1dd3n") {
 			t.Errorf("got %v", err)
 		}

@@ -28,6 +28,8 @@ func newDir(t *testing.T) *Dir {
 	return d
 }
 
+func file(name, content string) Value { return Value{Name: name, Value: content, File: true} }
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -51,7 +53,7 @@ func TestPathsAreKnownBeforeAnythingIsWritten(t *testing.T) {
 		t.Errorf("placed at %q, %q", values[0].Variable(), values[1].Variable())
 	}
 	gone(t, values[0].Path)
-	if err := d.Write("KEY", values[0].Value); err != nil {
+	if err := d.Write(file("KEY", values[0].Value)); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, values[0].Path); got != "content\x00\n" {
@@ -59,9 +61,9 @@ func TestPathsAreKnownBeforeAnythingIsWritten(t *testing.T) {
 	}
 }
 
-func (d *Dir) replace(name, content string) error {
+func (d *Dir) replace(v Value) error {
 	var next Replacement
-	return errors.Join(next.File(d, name, content), next.Do(), next.Drop())
+	return errors.Join(next.File(d, v), next.Do(), next.Drop())
 }
 
 func replacePrivate(path, beside, content string) error {
@@ -69,12 +71,38 @@ func replacePrivate(path, beside, content string) error {
 	return errors.Join(next.Private(path, beside, content), next.Do(), next.Drop())
 }
 
+// SQL*Plus runs what is called .sql, and docker wants a directory with a config.json in it.
+func TestAFileIsCalledWhatItsReaderLooksFor(t *testing.T) {
+	d := newDir(t)
+	values := d.Place([]Value{{Name: "LOGIN", Value: "old", File: true, Ending: ".sql"}, {Name: "CONFIG", Value: "old", File: true, Ending: "/config.json"}})
+	paths := []string{d.File("LOGIN.sql"), d.File("CONFIG/config.json")}
+	if values[0].Variable() != paths[0] || values[1].Variable() != d.File("CONFIG") {
+		t.Errorf("placed at %q, %q", values[0].Variable(), values[1].Variable())
+	}
+	for i, v := range values {
+		if err := d.Write(v); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Write(v); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("a second Write: %v", err)
+		}
+		v.Value = "new"
+		if err := d.replace(v); err != nil {
+			t.Error(err)
+		}
+		entries, err := os.ReadDir(filepath.Dir(paths[i]))
+		if err != nil || len(entries) != 1 || read(t, paths[i]) != "new" {
+			t.Errorf("%s holds %q, with %v beside it (%v)", paths[i], read(t, paths[i]), entries, err)
+		}
+	}
+}
+
 func TestAFileIsWrittenOnceAndReplacedWhole(t *testing.T) {
 	d := newDir(t)
-	if err := d.Write("KEY", "old"); err != nil {
+	if err := d.Write(file("KEY", "old")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Write("KEY", "h1dd3n"); err == nil || !errors.Is(err, fs.ErrExist) || strings.Contains(err.Error(), "h1dd3n") {
+	if err := d.Write(file("KEY", "h1dd3n")); err == nil || !errors.Is(err, fs.ErrExist) || strings.Contains(err.Error(), "h1dd3n") {
 		t.Errorf("a second Write: %v", err)
 	}
 	old, err := os.Open(d.File("KEY"))
@@ -82,7 +110,7 @@ func TestAFileIsWrittenOnceAndReplacedWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if err := d.replace("KEY", "new"); err != nil {
+	if err := d.replace(file("KEY", "new")); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 8)
@@ -98,7 +126,7 @@ func TestAFileIsWrittenOnceAndReplacedWhole(t *testing.T) {
 
 func TestOfSeveralFilesAllAreReplacedOrNone(t *testing.T) {
 	d, elsewhere := newDir(t), filepath.Join(t.TempDir(), "env")
-	if err := errors.Join(d.Write("CERT", "old"), d.Write("KEY", "old"), WritePrivate(elsewhere, "old"), os.Mkdir(d.File("TAKEN"), 0o700)); err != nil {
+	if err := errors.Join(d.Write(file("CERT", "old")), d.Write(file("KEY", "old")), WritePrivate(elsewhere, "old"), os.Mkdir(d.File("TAKEN"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	are := func(want string) {
@@ -116,11 +144,11 @@ func TestOfSeveralFilesAllAreReplacedOrNone(t *testing.T) {
 	}
 	for _, last := range []string{"TAKEN", "KEY"} { // a directory, which is in the way, and a file
 		var next Replacement
-		err := errors.Join(next.File(d, "CERT", "new"), next.Private(elsewhere, Beside(elsewhere), "new"))
+		err := errors.Join(next.File(d, file("CERT", "new")), next.Private(elsewhere, Beside(elsewhere), "new"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err = next.File(d, last, "new"); (err != nil) != (last == "TAKEN") {
+		if err = next.File(d, file(last, "new")); (err != nil) != (last == "TAKEN") {
 			t.Errorf("%s: %v", last, err)
 		}
 		want := "old"
@@ -138,7 +166,7 @@ func TestOfSeveralFilesAllAreReplacedOrNone(t *testing.T) {
 func TestReadersSeeTheOldOrTheNewWhole(t *testing.T) {
 	d := newDir(t)
 	content := func(i int) string { return strings.Repeat(fmt.Sprint(i%10), 1<<16) }
-	if err := d.Write("KEY", content(0)); err != nil {
+	if err := d.Write(file("KEY", content(0))); err != nil {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})
@@ -160,7 +188,7 @@ func TestReadersSeeTheOldOrTheNewWhole(t *testing.T) {
 		})
 	}
 	for i := range 200 {
-		if err := d.replace("KEY", content(i)); err != nil {
+		if err := d.replace(file("KEY", content(i))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -179,10 +207,10 @@ func TestAPlantedLinkIsNeitherWrittenThroughNorFollowed(t *testing.T) {
 		if err := os.Symlink(target, d.File(name)); err != nil {
 			t.Skip("no symbolic links here:", err)
 		}
-		if err := d.Write(name, "content"); !errors.Is(err, fs.ErrExist) {
+		if err := d.Write(file(name, "content")); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%s: written: %v", name, err)
 		}
-		if err := d.replace(name, "content"); err != nil {
+		if err := d.replace(file(name, "content")); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if info, err := os.Lstat(d.File(name)); err != nil || !info.Mode().IsRegular() || read(t, d.File(name)) != "content" {
@@ -198,10 +226,10 @@ func TestAPlantedLinkIsNeitherWrittenThroughNorFollowed(t *testing.T) {
 func TestOnlyAVariablesNameNamesAFile(t *testing.T) {
 	d := newDir(t)
 	for _, name := range []string{"", ".", "..", "../X", "A/B", "/etc/passwd", "a-b", "X\x00"} {
-		if err := d.Write(name, "content"); err == nil {
+		if err := d.Write(file(name, "content")); err == nil {
 			t.Errorf("%q is written", name)
 		}
-		if err := d.replace(name, "content"); err == nil {
+		if err := d.replace(file(name, "content")); err == nil {
 			t.Errorf("%q is replaced", name)
 		}
 	}
@@ -213,7 +241,7 @@ func TestRemoveTakesEverythingAndFollowsNothing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(outside, "kept"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Write("KEY", "content"); err != nil {
+	if err := d.Write(file("KEY", "content")); err != nil {
 		t.Fatal(err)
 	}
 	// What the command may leave there.
@@ -234,14 +262,14 @@ func TestRemoveTakesEverythingAndFollowsNothing(t *testing.T) {
 	if err := d.Remove(); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
-	if err := d.Write("KEY", "content"); err == nil {
+	if err := d.Write(file("KEY", "content")); err == nil {
 		t.Error("written after Remove")
 	}
 }
 
 func TestRemoveFindsADirectoryThatWasMovedAway(t *testing.T) {
 	d := newDir(t)
-	if err := d.Write("KEY", "content"); err != nil {
+	if err := d.Write(file("KEY", "content")); err != nil {
 		t.Fatal(err)
 	}
 	elsewhere, decoy := filepath.Join(t.TempDir(), "elsewhere"), t.TempDir()
@@ -264,7 +292,7 @@ func TestRemoveFindsADirectoryThatWasMovedAway(t *testing.T) {
 
 func TestAnotherProcessRemovesByPathOnlyWhatIsAPrivateDirectory(t *testing.T) {
 	d := newDir(t)
-	if err := d.Write("KEY", "content"); err != nil {
+	if err := d.Write(file("KEY", "content")); err != nil {
 		t.Fatal(err)
 	}
 	other := t.TempDir()

@@ -14,6 +14,9 @@ type Preset struct {
 	Clients  string `json:"clients"`  // which read it without being told, or how to tell them
 	Example  string `json:"example"`  // a spec
 	Bindings string `json:"bindings"` // in the grammar of spec.ParsePreset; ? marks what is bound only where the credential has the fields
+	// Files are what the names of private files end in, by variable, for readers that care. After a slash it is the file's own name: then the file is alone in a
+	// directory, which is what the variable holds.
+	Files map[string]string `json:"files,omitempty"`
 	// Drops are names of variables, beside those that it binds, by which clients would log in as somebody else: what ranks above what is bound, or
 	// goes with what was there before. See NotInherited.
 	Drops string `json:"drops,omitempty"`

@@ -157,29 +157,32 @@ password="{password|mycnf}"
 '`,
 		},
 		{
-			// SQL*Plus reads no password from the environment: `sqlplus /nolog @file` logs in from a script. Names are not quoted, for Vault creates them
-			// unquoted; a quoted password keeps its case. "set define off" lets it hold an &.
+			// SQL*Plus reads no password from the environment: it logs in from a script, which must be called .sql (User's Guide, "START"), and what follows the
+			// script on the command line are its arguments. So it is the first that SQL*Plus reads, and the report the second. Names are not quoted, for
+			// Vault creates them unquoted; a quoted password keeps its case. "set define off" lets it hold an &.
 			Name:    "oracle",
 			About:   "ORACLE_USERNAME and ORACLE_PASSWORD, and with ?host= and ?database= (the service) ORACLE_URL and a login script for sqlplus",
-			Clients: `sqlplus /nolog @"$ORACLE_LOGIN_SQL" @report.sql; programs that read an oracle:// URL`,
+			Clients: `printf '@%s\n' "$ORACLE_LOGIN_SQL" report.sql | sqlplus -L /nolog; programs that read an oracle:// URL`,
 			Example: "vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle",
 			Bindings: `ORACLE_USERNAME=username ORACLE_PASSWORD=password
 				ORACLE_URL='oracle://{username|url}:{password|url}@{host}/{database|url}'?
 				ORACLE_LOGIN_SQL=@'set define off
 connect {username|line}/"{password|dquote}"@//{host}/{database}
 '?`,
+			Files: map[string]string{"ORACLE_LOGIN_SQL": ".sql"},
 		},
 		{
 			// TNS_ADMIN is a directory (Net Services Administrator's Guide, "Local Naming Method"); on Linux, TWO_TASK is the connect identifier where none is
 			// written (SQL*Plus User's Guide, "Configuring SQL*Plus"). One's own TNS_ADMIN, with its sqlnet.ora, is out of sight then: as=oracle leaves it alone.
 			Name:    "oracle-tns",
 			About:   "TNS_ADMIN with a tnsnames.ora of one name, which TWO_TASK makes the default, and a login script for sqlplus",
-			Clients: `sqlplus /nolog @"$ORACLE_LOGIN_SQL" @report.sql; sqlldr, expdp and all that take a name of tnsnames.ora`,
+			Clients: `printf '@%s\n' "$ORACLE_LOGIN_SQL" report.sql | sqlplus -L /nolog; sqlldr, expdp and all that take a name of tnsnames.ora`,
 			Example: "vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle-tns",
 			Bindings: `TNS_ADMIN=served:tns-admin TWO_TASK==with_creds ORACLE_USERNAME=username ORACLE_PASSWORD=password
 				ORACLE_LOGIN_SQL=@'set define off
 connect {username|line}/"{password|dquote}"@with_creds
 '`,
+			Files: map[string]string{"ORACLE_LOGIN_SQL": ".sql"},
 		},
 		{
 			// There are no names that TLS clients share; these are for --cert, --key and --cacert of curl, -cert and -key of openssl. A server wants

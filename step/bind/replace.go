@@ -28,11 +28,12 @@ type replaced struct {
 }
 
 // File writes what is to take the place of a file of a private directory.
-func (n *Replacement) File(d *Dir, name, content string) error {
-	if !spec.IsName(name) {
-		return fmt.Errorf("replacing a private file: %s names no variable", plain(name))
+func (n *Replacement) File(d *Dir, v Value) error {
+	if !spec.IsName(v.Name) {
+		return fmt.Errorf("replacing a private file: %s names no variable", plain(v.Name))
 	}
-	return n.write(replaced{root: d.root, dir: d.path, name: name, beside: beside(name)}, content)
+	name := v.Name + v.Ending
+	return n.write(replaced{root: d.root, dir: d.path, name: name, beside: Beside(name)}, v.Value)
 }
 
 // Private is File for a path that a person chose, such as WritePrivate makes. What was there before, a link too, is replaced and not written to. The new content is
@@ -93,7 +94,6 @@ func (p replaced) close() {
 
 // Beside is a path in the same directory that nobody can have guessed and used.
 func Beside(path string) string {
-	return filepath.Join(filepath.Dir(path), beside(filepath.Base(path)))
+	dir, name := filepath.Split(path)
+	return dir + "." + name + "." + strings.ToLower(rand.Text())
 }
-
-func beside(name string) string { return "." + name + "." + strings.ToLower(rand.Text()) }

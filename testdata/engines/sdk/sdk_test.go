@@ -111,11 +111,12 @@ func TestOracle(t *testing.T) {
 		w.Run("vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle", `
 			"$CLIENT" oracle
 			sed -n 's/^connect [^ ]*".*"@//p' "$ORACLE_LOGIN_SQL"; sed -n 1p "$ORACLE_LOGIN_SQL"
+			case $ORACLE_LOGIN_SQL in *.sql) ;; *) echo "SQL*Plus looks for $ORACLE_LOGIN_SQL.sql"; exit 1 ;; esac
 			grep -qF "/\"$ORACLE_PASSWORD\"@" "$ORACLE_LOGIN_SQL" && echo 'the same in the script'`).
 			Succeeded(providers.Proven).Says("server db port 1521 service ORCLPDB1", "//db:1521/ORCLPDB1", "set define off", "the same in the script")
 	}
-	w.Run("vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle-tns", `"$CLIENT" oracle-tns; stat -c %a "$TNS_ADMIN" "$TNS_ADMIN/tnsnames.ora"`).
-		Succeeded(providers.Proven).Says("server db port 1521 service ORCLPDB1", "700", "600")
+	w.Run("vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle-tns", `"$CLIENT" oracle-tns; echo "${ORACLE_LOGIN_SQL##*.}"; stat -c %a "$TNS_ADMIN" "$TNS_ADMIN/tnsnames.ora"`).
+		Succeeded(providers.Proven).Says("server db port 1521 service ORCLPDB1", "sql", "700", "600")
 	gone(t, kept)
 }
 
