@@ -85,10 +85,7 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 	if c, err = serve.Made(fieldsOf(bindings), c); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 	}
-	lookup := func(name string) (string, bool) {
-		f, ok := c.Field(name)
-		return f.Value, ok
-	}
+	located := serve.Located(c)
 	var values []Value
 	var errs []error
 	byPreset := map[string]bool{}
@@ -99,6 +96,10 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 		}
 		if b.preset && b.Optional && byPreset[fold(b.Name)] {
 			continue // an alternative to one that the credential had the fields for
+		}
+		c := c
+		if b.origin == fromBuiltIn {
+			c = located // a person is given host and port as they were written
 		}
 		missing, secret, lasts := "", false, true
 		for _, name := range b.Template.Fields() {
@@ -117,7 +118,10 @@ func Bind(s spec.Spec, c providers.Credential, o Options) ([]Value, error) {
 			continue
 		}
 		var secrets []string
-		text, err := b.Template.Execute(lookup, func(name, text string) {
+		text, err := b.Template.Execute(func(name string) (string, bool) {
+			f, ok := c.Field(name)
+			return f.Value, ok
+		}, func(name, text string) {
 			if f, _ := c.Field(name); f.Secret && text != "" {
 				secrets = append(secrets, text)
 			}

@@ -86,6 +86,32 @@ func TestBindGivesTheCommandWhatTheSpecAsksFor(t *testing.T) {
 	}
 }
 
+func TestHostAndPortMeanTheSameToAPresetHoweverTheyAreWritten(t *testing.T) {
+	for preset, want := range map[string]string{
+		"postgres": "PGHOST=db\nPGPORT=99", "mysql": "MYSQL_HOST=db\nMYSQL_TCP_PORT=99", "mssql": "SQLCMDSERVER=db,99\nSQLCMDDBNAME=d\nMSSQL_URL=sqlserver://u:p@db:99?database=d",
+		"redis": "REDIS_URL=redis://u:p@db:99", "rabbitmq": "AMQP_URL=amqp://u:p@db:99", "mongodb": "MONGODB_URI=mongodb://u:p@db:99/d?authSource=admin",
+		"oracle": "ORACLE_URL=oracle://u:p@db:99/d",
+	} {
+		s := parse(t, "vault:a as="+preset+" MINE='{username}@{host}'")[0]
+		var both []string
+		for host, fields := range map[string][]string{"db:99": {"host=db:99"}, "db": {"port=99", "host=db"}} {
+			values, err := Bind(s, issued(append(fields, "username=u", "password=p", "database=d")...), Options{})
+			got := show(values)
+			if err != nil || !strings.Contains(got, want+"\n") || !strings.Contains(got, "MINE=u@"+host) {
+				t.Errorf("as=%s with %q: %v\n%s\nwant\n%s", preset, fields, err, got, want)
+			}
+			both = append(both, strings.TrimSuffix(got, "MINE=u@"+host))
+		}
+		if both[0] != both[1] {
+			t.Errorf("as=%s: %s\nand\n%s", preset, both[0], both[1])
+		}
+	}
+	values, err := Bind(parse(t, "vault:a as=mssql")[0], issued("username=u", "password=p", "host=db"), Options{})
+	if err != nil || !strings.Contains(show(values), "SQLCMDSERVER=db\n") && !strings.HasSuffix(show(values), "SQLCMDSERVER=db") {
+		t.Errorf("without a port: %v, %s", err, show(values))
+	}
+}
+
 func TestBindRefusesAndNeverShowsAValue(t *testing.T) {
 	const secret = "h1dd3n"
 	for _, c := range []struct {

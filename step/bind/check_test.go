@@ -124,7 +124,7 @@ func TestPresetsAreWellFormed(t *testing.T) {
 			}
 		}
 		for _, b := range bindings {
-			if strings.Contains(b.String(), "{host}") && !b.Optional {
+			if (strings.Contains(b.String(), "{host}") || strings.Contains(b.String(), "{address}")) && !b.Optional {
 				t.Errorf("preset %s: %s needs to be told where the server is, so it is optional", p.Name, b.Name)
 			}
 		}

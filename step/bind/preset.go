@@ -25,7 +25,7 @@ type Preset struct {
 }
 
 // whereabouts are the fields that say where a service is, and not who logs in.
-var whereabouts = []string{"host", "port", "database", "sslmode", "region", "server", "tenant_id", "subscription_id"}
+var whereabouts = []string{"host", "port", "address", "database", "sslmode", "region", "server", "tenant_id", "subscription_id"}
 
 // NotInherited are the variables, sorted, that the command is not given as its parent had them: Drops, and those that the preset binds for some credentials and not
 // for others, unless they only say where a service is. Left in place, an AWS_PROFILE would outrank the keys that were issued, or a REDIS_URL that is

@@ -5,7 +5,8 @@ package bind
 // To add one, add an entry: its names may be ones that are refused elsewhere (see refuse.go), for they were chosen here
 // with care. Bind what the family's own clients read by themselves, cite where they say so, and give what they cannot
 // read from the environment as a file. What only a person knows (where the server is) is a parameter of the spec and comes as a field
-// (`?host=db:5432&database=app`), so it is optional. Look up what else the clients read, and drop what would make them somebody else. TestPresetsAreWellFormed holds an entry to the grammar and the order.
+// (`?host=db:5432&database=app`), so it is optional; the fields host, port and address are the same here however that is written (see serve.Located). Look
+// up what else the clients read, and drop what would make them somebody else. TestPresetsAreWellFormed holds an entry to the grammar and the order.
 func BuiltIns() []Preset {
 	return []Preset{
 		{
@@ -124,8 +125,8 @@ password = {password|line}
 			Clients: `programs that read MONGODB_URI; mongosh "$MONGODB_URI"; mongodump --config "$MONGODB_TOOLS_CONFIG"`,
 			Example: "vault:database/creds/app?host=db:27017&database=shop as=mongodb",
 			Bindings: `MONGODB_USERNAME=username MONGODB_PASSWORD=password
-				MONGODB_URI='mongodb://{username|url}:{password|url}@{host}/{database|url}?authSource=admin'?
-				MONGODB_TOOLS_CONFIG=@'uri: "mongodb://{username|url}:{password|url}@{host}/{database|url}?authSource=admin"
+				MONGODB_URI='mongodb://{username|url}:{password|url}@{address}/{database|url}?authSource=admin'?
+				MONGODB_TOOLS_CONFIG=@'uri: "mongodb://{username|url}:{password|url}@{address}/{database|url}?authSource=admin"
 '?`,
 		},
 		{
@@ -135,8 +136,8 @@ password = {password|line}
 			About:   "SQLCMDUSER and SQLCMDPASSWORD, SQLCMDSERVER and SQLCMDDBNAME with ?host= and ?database=, and MSSQL_URL with both",
 			Clients: "sqlcmd; programs that read a sqlserver:// URL",
 			Example: "vault:database/creds/app?host=db&database=shop as=mssql",
-			Bindings: `SQLCMDUSER=username SQLCMDPASSWORD=password SQLCMDSERVER=host? SQLCMDDBNAME=database?
-				MSSQL_URL='sqlserver://{username|url}:{password|url}@{host}?database={database|url}'?`,
+			Bindings: `SQLCMDUSER=username SQLCMDPASSWORD=password SQLCMDSERVER='{host},{port}'? SQLCMDSERVER=host? SQLCMDDBNAME=database?
+				MSSQL_URL='sqlserver://{username|url}:{password|url}@{address}?database={database|url}'?`,
 		},
 		{
 			// No client takes the user from the environment: libmysqlclient asks the system for the login name
@@ -165,9 +166,9 @@ password="{password|mycnf}"
 			Clients: `printf '@%s\n' "$ORACLE_LOGIN_SQL" report.sql | sqlplus -L /nolog; programs that read an oracle:// URL`,
 			Example: "vault:database/creds/app?host=db:1521&database=ORCLPDB1 as=oracle",
 			Bindings: `ORACLE_USERNAME=username ORACLE_PASSWORD=password
-				ORACLE_URL='oracle://{username|url}:{password|url}@{host}/{database|url}'?
+				ORACLE_URL='oracle://{username|url}:{password|url}@{address}/{database|url}'?
 				ORACLE_LOGIN_SQL=@'set define off
-connect {username|line}/"{password|dquote}"@//{host}/{database}
+connect {username|line}/"{password|dquote}"@//{address}/{database}
 '?`,
 			Files: map[string]string{"ORACLE_LOGIN_SQL": ".sql"},
 		},
@@ -236,7 +237,7 @@ password={password|line}
 			About:    "RABBITMQ_USERNAME and RABBITMQ_PASSWORD, and AMQP_URL with ?host=",
 			Clients:  "programs that read the pair or an amqp:// URL; curl with the management API",
 			Example:  "vault:rabbitmq/creds/app?host=mq:5672 as=rabbitmq",
-			Bindings: `RABBITMQ_USERNAME=username RABBITMQ_PASSWORD=password AMQP_URL='amqp://{username|url}:{password|url}@{host}'?`,
+			Bindings: `RABBITMQ_USERNAME=username RABBITMQ_PASSWORD=password AMQP_URL='amqp://{username|url}:{password|url}@{address}'?`,
 		},
 		{
 			// redis-cli reads the password alone (https://redis.io/docs/latest/develop/tools/cli/); the URL is IANA's redis scheme.
@@ -244,7 +245,7 @@ password={password|line}
 			About:    "REDIS_USERNAME and REDISCLI_AUTH, and REDIS_URL with ?host=",
 			Clients:  `redis-cli --user "$REDIS_USERNAME"; programs that read REDIS_URL`,
 			Example:  "vault:database/creds/cache?host=cache:6379 as=redis",
-			Bindings: `REDIS_USERNAME=username REDISCLI_AUTH=password REDIS_URL='redis://{username|url}:{password|url}@{host}'?`,
+			Bindings: `REDIS_USERNAME=username REDISCLI_AUTH=password REDIS_URL='redis://{username|url}:{password|url}@{address}'?`,
 		},
 		{
 			// ssh(1), SSH_AUTH_SOCK: the agent offers the key with its certificate.

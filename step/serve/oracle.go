@@ -1,9 +1,9 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +15,7 @@ const (
 	tnsAlias = "with_creds"
 )
 
-// openTNS makes a directory with a tnsnames.ora for what the fields host and database (the service) say. It is a directory, and not a file, that
+// openTNS makes a directory with a tnsnames.ora for what the fields host, port and database (the service) say. It is a directory, and not a file, that
 // Oracle's clients are told of (Net Services Reference, "Local Naming Parameters in the tnsnames.ora File"). There is no secret in it, and nothing that a
 // rotation changes.
 func openTNS(_ []string, e *Endpoints) error {
@@ -23,7 +23,10 @@ func openTNS(_ []string, e *Endpoints) error {
 	if err != nil {
 		return err
 	}
-	entry, err := tnsEntry(values[0], values[1])
+	c := Located(e.source.Current())
+	host, _ := c.Field("host")
+	port, _ := c.Field("port")
+	entry, err := tnsEntry(host.Value, cmp.Or(port.Value, "1521"), values[1])
 	if err != nil {
 		return err
 	}
@@ -40,11 +43,7 @@ func openTNS(_ []string, e *Endpoints) error {
 }
 
 // tnsEntry is the file's one entry. A value that has a character of the file's syntax is refused.
-func tnsEntry(host, service string) (string, error) {
-	port := "1521"
-	if h, p, err := net.SplitHostPort(host); err == nil {
-		host, port = h, p
-	}
+func tnsEntry(host, port, service string) (string, error) {
 	for _, v := range []string{host, port, service} {
 		if v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`()=\"'#,`, r) }) {
 			return "", errors.New("host must be HOST or HOST:PORT, and database the name of a service, without ( ) = \\ ' \" # or a comma")
