@@ -50,11 +50,13 @@ git commit -q --allow-empty -m second; git push -q origin main; git ls-remote -q
 	if err := os.WriteFile(tr.path("home/.gitconfig"), []byte("[credential]\n\thelper = \"!echo username=wrong; echo password=wrong; :\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// What the job has configured so, as containers of CIs do, stays.
+	tr.cmd.Env = append(tr.cmd.Env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=i18n.commitEncoding", "GIT_CONFIG_VALUE_0=ISO-8859-1")
 	if code := tr.run(); code != 0 {
 		t.Fatalf("exit code %d; stderr:\n%s\n%s", code, tr.stderr, gh.Log())
 	}
-	log, err := exec.Command("git", "-c", "safe.directory=*", "-C", bare, "log", "--format=%s", "main").Output()
-	if err != nil || strings.TrimSpace(string(log)) != "second\nfirst" {
+	log, err := exec.Command("git", "-c", "safe.directory=*", "-C", bare, "log", "--format=%s %e", "main").Output()
+	if err != nil || strings.TrimSpace(string(log)) != "second ISO-8859-1\nfirst" {
 		t.Errorf("the repository has %q (%v)", log, err)
 	}
 	for _, path := range []string{"work/.git/config", "home/.gitconfig"} {

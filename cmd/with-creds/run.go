@@ -70,6 +70,7 @@ func (w *world) run(c *cli.Context) error {
 // Judged is what the settings come to: all that is known before the first network call.
 type judged struct {
 	settings
+	env      map[string]string // this process's
 	layers   layers
 	onRotate syscall.Signal
 	specs    []spec.Spec
@@ -91,7 +92,7 @@ func (w *world) judge(c *cli.Context) (judged, error) {
 func (w *world) settle(c *cli.Context) (judged, error) {
 	env := environment(w.env)
 	said := flagLayer(c)
-	j := judged{ci: pipelines.Detect(func(name string) string { return env[name] })}
+	j := judged{env: env, ci: pipelines.Detect(func(name string) string { return env[name] })}
 	named, _ := layers{said, env}.Lookup("WITH_CREDS_CONFIG")
 	dotenv, ignored, err := dotenvLayer(named, ".", j.ci != nil)
 	if err != nil {
@@ -153,7 +154,8 @@ func (j judged) options(w *world, signals <-chan os.Signal) step.Options {
 }
 
 func (j judged) bindOptions() bind.Options {
-	o := bind.Options{AllowEnv: j.AllowEnv, Presets: map[string]string{}}
+	parent := func(name string) (string, bool) { value, ok := j.env[name]; return value, ok }
+	o := bind.Options{AllowEnv: j.AllowEnv, Presets: map[string]string{}, Parent: parent}
 	for i := len(j.layers) - 1; i >= 0; i-- {
 		for name, text := range j.layers[i] {
 			if preset, ok := strings.CutPrefix(name, "WITH_CREDS_PRESET_"); ok && text != "" {

@@ -30,6 +30,8 @@ import (
 type Options struct {
 	Presets  map[string]string // presets of one's own, by name, in the grammar of spec.ParsePreset; one named like a built-in takes its place
 	AllowEnv []string          // names that a written binding may use although they change how programs load code
+	// Parent is the environment that the command's is made of, for what is added to a list in it; nil: there is none.
+	Parent func(name string) (string, bool)
 }
 
 // A Value is one variable of the command, made from a credential.

@@ -112,6 +112,29 @@ func TestHostAndPortMeanTheSameToAPresetHoweverTheyAreWritten(t *testing.T) {
 	}
 }
 
+func TestWhatAPresetAddsToAListOfTheParentsGoesBehindIt(t *testing.T) {
+	served := issued("served:git-key=key", "served:git-helper=helper", "served:git-header=header")
+	for _, c := range []struct{ parent, want string }{
+		{"", "COUNT=3 KEY_0=key VALUE_0= KEY_1=key VALUE_1=helper KEY_2=header VALUE_2="},
+		{"COUNT=1 KEY_0=a VALUE_0=b KEY_1=idle VALUE_1=idle", "KEY_0=a VALUE_0=b COUNT=4 KEY_1=key VALUE_1= KEY_2=key VALUE_2=helper KEY_3=header VALUE_3="},
+		{"COUNT=2 KEY_0=a VALUE_0= KEY_1=c", "KEY_0=a VALUE_0= COUNT=4 KEY_1=key VALUE_1= KEY_2=key VALUE_2=helper KEY_3=header VALUE_3="},
+		{"COUNT=2000000000", "COUNT=3 KEY_0=key VALUE_0= KEY_1=key VALUE_1=helper KEY_2=header VALUE_2="},
+		{"COUNT=-1", "COUNT=3 KEY_0=key VALUE_0= KEY_1=key VALUE_1=helper KEY_2=header VALUE_2="},
+		{"COUNT=many", "COUNT=3 KEY_0=key VALUE_0= KEY_1=key VALUE_1=helper KEY_2=header VALUE_2="},
+	} {
+		parent := issued(strings.Fields(c.parent)...)
+		o := Options{Parent: func(name string) (string, bool) {
+			f, ok := parent.Field(strings.TrimPrefix(name, "GIT_CONFIG_"))
+			return f.Value, ok
+		}}
+		values, err := Bind(parse(t, "vault:a as=git")[0], served, o)
+		got := strings.ReplaceAll(strings.ReplaceAll(show(values), "GIT_CONFIG_", ""), "\n", " ")
+		if err != nil || got != c.want+" GIT_TERMINAL_PROMPT=0" {
+			t.Errorf("behind %q: %v\n%s\nwant\n%s", c.parent, err, got, c.want)
+		}
+	}
+}
+
 func TestBindRefusesAndNeverShowsAValue(t *testing.T) {
 	const secret = "h1dd3n"
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -50,6 +51,7 @@ func Check(specs []spec.Spec, o Options) error {
 			errs = append(errs, err)
 			continue
 		}
+		twice := map[string][]string{} // names by the source that has bound them already
 		for _, b := range bindings {
 			if err := o.refuse(b); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s.Request.Source(), err))
@@ -62,10 +64,19 @@ func Check(specs []spec.Spec, o Options) error {
 				continue // whether it will be bound, and so twice, is known only from the credential's fields
 			}
 			if other, taken := by[fold(b.Name)]; taken {
-				errs = append(errs, fmt.Errorf("%s: %s is already bound by %s; give one of the two another name (NAME=field)", s.Request.Source(), b.Name, other))
+				twice[other] = append(twice[other], b.Name)
 				continue
 			}
 			by[fold(b.Name)] = s.Request.Source()
+		}
+		p, _, _ := o.preset(s.Preset)
+		for _, other := range slices.Sorted(maps.Keys(twice)) {
+			are := "is"
+			if len(twice[other]) > 1 {
+				are = "are"
+			}
+			errs = append(errs, fmt.Errorf("%s: %s %s already bound by %s; %s", s.Request.Source(), strings.Join(twice[other], ", "), are, other,
+				cmp.Or(p.Once, "give one of the two another name (NAME=field)")))
 		}
 	}
 	return errors.Join(errs...)
@@ -117,7 +128,7 @@ func (o Options) resolve(s spec.Spec) ([]binding, error) {
 		if err != nil {
 			return nil, fmt.Errorf("preset %s: %w", s.Preset, err)
 		}
-		for _, b := range bindings {
+		for _, b := range p.behind(o.Parent, bindings) {
 			all = append(all, binding{Binding: b, origin: by, preset: true, ending: p.Files[b.Name]})
 		}
 	}

@@ -29,7 +29,8 @@ func TestCheckRefusesBeforeAnythingIsIssued(t *testing.T) {
 		{"vault:a X=a\nvault:b X=b", []string{"vault:b: X is already bound by vault:a"}},
 		{"vault:a X=a\nvault:b x=b", nil},
 		{"vault:a as=postgres PGUSER=u", []string{"PGUSER is already bound"}},
-		{"vault:a as=postgres\nvault:b?cn=h1dd3n as=postgres", []string{"vault:b: PGUSER is already bound by vault:a", "PGPASSWORD"}},
+		{"vault:a as=postgres\nvault:b?cn=h1dd3n as=postgres", []string{"vault:b: PGUSER, PGPASSWORD are already bound by vault:a; give one"}},
+		{"vault:a as=git\nvault:b as=git", []string{"GIT_TERMINAL_PROMPT are already bound by vault:a; one run serves one git host"}},
 	} {
 		err := Check(parse(t, c.specs), o)
 		if c.want == nil {

@@ -2,6 +2,7 @@ package bind
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/with-creds/with-creds/step/spec"
@@ -20,6 +21,10 @@ type Preset struct {
 	// Drops are names of variables, beside those that it binds, by which clients would log in as somebody else: what ranks above what is bound, or
 	// goes with what was there before. See NotInherited.
 	Drops string `json:"drops,omitempty"`
+	// Counts is the variable that counts the others, which end in their numbers: a list that others add to. The bindings go behind what the parent has in it.
+	Counts string `json:"-"`
+	// Once says why two specs of one run cannot have this preset, where another name is no way out; "": one is.
+	Once string `json:"-"`
 	// Family names the clients whose service may not know a new credential at once (see package ready); "": it does.
 	Family string `json:"-"`
 }
@@ -55,6 +60,54 @@ func NotInherited(specs []spec.Spec, o Options) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// behind renumbers the bindings of a counted list to go behind the parent's, which are bound beside them as they are: so the list is whole wherever the command's
+// environment comes from, which may be a session's.
+func (p Preset) behind(parent func(name string) (string, bool), own []spec.Binding) []spec.Binding {
+	if p.Counts == "" || parent == nil {
+		return own
+	}
+	var stems []string
+	for _, b := range own {
+		if stem, _, ok := cutNumber(b.Name); ok && !slices.Contains(stems, stem) {
+			stems = append(stems, stem)
+		}
+	}
+	text, _ := parent(p.Counts)
+	count, _ := strconv.Atoi(text) // of a list that git would refuse, what comes before the fault is kept
+	var all []spec.Binding
+	n := 0
+	for ; n < count; n++ {
+		var entry []spec.Binding
+		for _, stem := range stems {
+			if value, ok := parent(stem + strconv.Itoa(n)); ok {
+				entry = append(entry, spec.Binding{Name: stem + strconv.Itoa(n), Template: spec.FixedTemplate(value)})
+			}
+		}
+		if len(entry) < len(stems) {
+			break
+		}
+		all = append(all, entry...)
+	}
+	for _, b := range own {
+		if stem, number, ok := cutNumber(b.Name); ok {
+			b.Name = stem + strconv.Itoa(n+number)
+		}
+		if text, _ := b.Template.Fixed(); b.Name == p.Counts {
+			more, _ := strconv.Atoi(text)
+			b.Template = spec.FixedTemplate(strconv.Itoa(n + more))
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// cutNumber cuts a name's final number off.
+func cutNumber(name string) (stem string, number int, ok bool) {
+	stem = strings.TrimRight(name, "0123456789")
+	number, err := strconv.Atoi(name[len(stem):])
+	return stem, number, err == nil
 }
 
 // Family is that of a spec's preset; "" for one of a person's own, and for none.

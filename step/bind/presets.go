@@ -85,7 +85,7 @@ password = {password|line}
 		{
 			// git reads configuration from GIT_CONFIG_COUNT (git-config(1), "ENVIRONMENT"), after the user's and the repository's, whose files stay as
 			// they are. An empty value forgets the helpers named before for this URL, and the header that actions/checkout leaves in a repository's
-			// configuration, which would be sent instead. The helper is git's credential protocol (gitcredentials(7)) over a socket of the run's own.
+			// configuration, which would be sent instead. What the parent has there (CI images, safe.directory) stays, before it. The helper is git's credential protocol (gitcredentials(7)) over a socket of the run's own.
 			Name:    "git",
 			About:   "GIT_CONFIG_COUNT and the like: a credential helper of the run's own for one host, asked again at each fetch and push",
 			Clients: "git over HTTPS and all that runs it (go, npm, pip, terraform)",
@@ -95,6 +95,8 @@ password = {password|line}
 				GIT_CONFIG_KEY_1=served:git-key GIT_CONFIG_VALUE_1=served:git-helper
 				GIT_CONFIG_KEY_2=served:git-header GIT_CONFIG_VALUE_2==
 				GIT_TERMINAL_PROMPT==0`,
+			Counts: "GIT_CONFIG_COUNT",
+			Once:   "one run serves one git host: put the run for the other inside (with-creds -c … -- with-creds -c … -- COMMAND)",
 		},
 		{
 			// kubectl reads JSON as it does YAML. Without ?certificate_authority= (a file with the cluster's CA) the system's CAs are trusted. Without ?server= the

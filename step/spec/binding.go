@@ -52,7 +52,7 @@ func ParsePreset(text string) ([]Binding, error) {
 // parseFixed reads NAME==text.
 func parseFixed(w word) (Binding, bool) {
 	name, literal, found := strings.Cut(w.text, "==")
-	return Binding{Name: name, Template: Template{parts: []part{{literal: literal}}}}, found && IsName(name)
+	return Binding{Name: name, Template: FixedTemplate(literal)}, found && IsName(name)
 }
 
 // parseBinding reads NAME=field, NAME='text {field|filter}' and both with @.

@@ -164,5 +164,8 @@ func (t Template) bindingText() string {
 	return t.String()
 }
 
+// FixedTemplate is the template that is text alone.
+func FixedTemplate(text string) Template { return Template{parts: []part{{literal: text}}} }
+
 // FieldTemplate is the template that holds one field as it is, whatever the field's name.
 func FieldTemplate(name string) Template { return Template{parts: []part{{field: name}}} }
