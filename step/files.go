@@ -52,13 +52,35 @@ func (r *run) makeDir(warn func(format string, args ...any)) (string, error) {
 	return r.dir.Path(), nil
 }
 
-// envFileIsFree refuses an --env-file that is there already: the run would remove it in the end.
-func (r *run) envFileIsFree() error {
-	if r.EnvFile == "" || r.EnvFile == "auto" {
+// checkEnvFile refuses an --env-file that could not be written, or not with what is asked for.
+func (r *run) checkEnvFile() error {
+	if r.EnvFile == "" {
 		return nil
+	}
+	if err := bind.CheckEnvFile(r.Specs, r.Bind); err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
+	return r.envFileIsFree()
+}
+
+// envFileIsFree refuses an --env-file that is there already, which the run would remove in the end, and one that has no place.
+func (r *run) envFileIsFree() error {
+	if r.EnvFile == "auto" {
+		return nil
+	}
+	if os.IsPathSeparator(r.EnvFile[len(r.EnvFile)-1]) {
+		return fmt.Errorf("--env-file: %s names a directory; name the file", r.EnvFile)
 	}
 	if _, err := os.Lstat(r.EnvFile); err == nil {
 		return fmt.Errorf("--env-file: %s is there already; it would be removed when the command ends", r.EnvFile)
+	}
+	dir := filepath.Dir(r.EnvFile)
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no directory", dir)
+	}
+	if err != nil {
+		return fmt.Errorf("--env-file: %s has no place: %w", r.EnvFile, err)
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (r *run) check() error {
 	if _, err := Plan(r.Specs, r.Providers, r.Bind); err != nil {
 		return err
 	}
-	return r.envFileIsFree()
+	return r.checkEnvFile()
 }
 
 // watch starts the guard. Without one the run goes on: the leash remains.

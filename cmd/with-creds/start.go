@@ -129,6 +129,9 @@ func (w *world) begin(s starting) (err error) {
 	if _, err := step.Plan(s.specs, s.options(w, nil).Providers, s.bindOptions()); err != nil {
 		return err
 	}
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
 	if s.watch != 0 {
 		if err := session.Watch(s.watch, func() {}); err != nil {
 			return fmt.Errorf("--watch: %w", err)

@@ -74,6 +74,21 @@ func (w *world) write(s starting, to destination, grant session.Grant) error {
 	return nil
 }
 
+// checkFormat refuses, before anything is issued, what the specs alone show that the format cannot carry.
+func (s starting) checkFormat() error {
+	var err error
+	switch s.format {
+	case "shell":
+		err = bind.CheckShell(s.specs, s.bindOptions())
+	case "dotenv":
+		err = bind.CheckEnvFile(s.specs, s.bindOptions())
+	}
+	if err != nil {
+		return fmt.Errorf("--format %s: %w", s.format, err)
+	}
+	return nil
+}
+
 // mostForms bounds the encoded forms that a CI's log filter is told of: it searches each line of the job for each.
 const mostForms = 1000
 
@@ -197,7 +212,7 @@ const shellFile = "with-creds.sh"
 func dotenvText(values []session.Value) (string, error) {
 	var all []bind.Value
 	for _, v := range values {
-		all = append(all, bind.Value{Name: v.Name, Value: v.Value})
+		all = append(all, bind.Value{Name: v.Name, Value: v.Value, Lasts: v.Lasts})
 	}
 	text, err := bind.EnvFile(all)
 	if err != nil {

@@ -79,7 +79,7 @@ func borrow(o *step.Options, name string) error {
 	}
 	lent := &step.Lent{Secrets: grant.Secrets, Providers: grant.Providers, NotInherited: grant.NotInherited}
 	for _, v := range grant.Values {
-		lent.Values = append(lent.Values, bind.Value{Name: v.Name, Value: v.Value, Secret: v.Secret})
+		lent.Values = append(lent.Values, bind.Value{Name: v.Name, Value: v.Value, Secret: v.Secret, Lasts: v.Lasts})
 	}
 	o.Specs, o.Lent, o.Guard = nil, lent, nil // there is nothing to guard: the session has a guard of its own
 	return nil

@@ -13,6 +13,8 @@ import (
 
 	"github.com/joho/godotenv"
 	"pgregory.net/rapid"
+
+	"github.com/with-creds/with-creds/step/spec"
 )
 
 // anyValues draws values rich in what one reader or another treats specially, most of them portable.
@@ -195,5 +197,62 @@ func TestAFilesContentIsNeverInAnEnvFile(t *testing.T) {
 	text, err := EnvFile([]Value{{Name: "KEY", Value: "con\ntent", File: true, Path: "/dev/shm/d/KEY"}, {Name: "EMPTY"}})
 	if err != nil || text != "KEY=/dev/shm/d/KEY\nEMPTY=\n" {
 		t.Errorf("got %q, %v", text, err)
+	}
+}
+
+// What bash itself lists is either read back or refused.
+func TestAVariableThatAShellKeepsForItselfIsRefused(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash here:", err)
+	}
+	out, err := exec.Command(bash, "--norc", "-c", "compgen -v").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, refused := strings.Fields(string(out)), 0
+	file := filepath.Join(t.TempDir(), "env")
+	for _, name := range names {
+		text, err := EnvFile([]Value{{Name: name, Value: "abc"}})
+		specs := []spec.Spec{{Bindings: []spec.Binding{{Name: name, Template: spec.FieldTemplate("x")}}}}
+		if (CheckEnvFile(specs, Options{}) == nil) != (err == nil) || (CheckShell(specs, Options{}) == nil) != (err == nil) {
+			t.Errorf("%s: what is said beforehand is not what is said then: %v", name, err)
+		}
+		if err != nil {
+			refused++
+			continue
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(bash, "--norc", "-c", `set -a; . "$1"; exec /usr/bin/env -0`, "bash", file).Output()
+		if got := parseEnv0(string(out))[name]; err != nil || got != "abc" {
+			t.Errorf("%s is read back as %q, %v", name, got, err)
+		}
+	}
+	if refused < 10 || refused == len(names) {
+		t.Errorf("of %d names %d are refused", len(names), refused)
+	}
+}
+
+func TestWhatNoEnvFileCanCarryIsRefusedBeforehandWhereTheSpecShowsIt(t *testing.T) {
+	o := Options{Presets: map[string]string{"mine": "A='{x} {y}'? B=x"}}
+	for _, c := range []struct{ spec, want string }{
+		{"vault:a as=git", "GIT_CONFIG_VALUE_1 cannot stand in an env file: what git is given is a line of shell"},
+		{"vault:a A='{x|shell}'", "A cannot stand"},
+		{"vault:a A='postgres://{u}:{p|url}@db/app?a=1&b=2'", "A cannot stand in an env file: beside its fields it holds"},
+		{"vault:a UID=x", "UID cannot be set in a shell"},
+		{"vault:a A=@'{x} {y}'\nvault:b D='{x|unbase64}' C='{x}~' as=mine", ""},
+		{"vault:a as=mine X='{x}:~'", "X cannot stand"},
+		{"vault:a\nvault:b as=postgres\nvault:c as=aws-endpoint\nvault:d as=ssh", ""},
+	} {
+		err := CheckEnvFile(parse(t, c.spec), o)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.spec, err, c.want)
+		}
+	}
+	_, err := EnvFile([]Value{{Name: "KEY", File: true, Path: "/dev/shm/a b/KEY"}, {Name: "SOCK", Value: "/a b/sock", Lasts: true}})
+	if err == nil || strings.Count(err.Error(), "XDG_RUNTIME_DIR") != 2 || strings.Contains(err.Error(), "as a file") {
+		t.Errorf("of a directory's path it is said: %v", err)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/with-creds/with-creds/providers"
 )
 
+const gitHelper = "served:git-helper"
+
 // openGit serves a user name and a password by git's credential protocol (gitcredentials(7), git-credential(1)). What git is given is a line of
 // shell that runs `with-creds credential git SOCKET`, which asks here: so a token that was replaced meanwhile is the new one.
 func openGit(_ []string, e *Endpoints) error {
@@ -44,7 +46,7 @@ func openGit(_ []string, e *Endpoints) error {
 	e.add("served:git-key", "credential."+values[0]+".helper", false)
 	e.add("served:git-header", "http."+values[0]+"/.extraHeader", false)
 	// The shell of git for Windows takes slashes, and backslashes for escapes.
-	e.add("served:git-helper", "!"+quoted(filepath.ToSlash(program))+" credential git "+quoted(filepath.ToSlash(path)), false)
+	e.add(gitHelper, "!"+quoted(filepath.ToSlash(program))+" credential git "+quoted(filepath.ToSlash(path)), false)
 	return nil
 }
 

@@ -40,7 +40,7 @@ var additions = []addition{
 	{[]string{"served:ssh-agent"}, openAgent},
 	{[]string{"served:aws-url", "served:aws-token"}, openAWS},
 	{[]string{"served:askpass"}, openAskpass},
-	{[]string{"served:git-key", "served:git-helper", "served:git-header"}, openGit},
+	{[]string{"served:git-key", gitHelper, "served:git-header"}, openGit},
 	{[]string{tnsField}, openTNS},
 	{[]string{sshKeyField}, func([]string, *Endpoints) error { return nil }}, // see Made
 	{[]string{pkcs12Field, pkcs12Password}, func(_ []string, e *Endpoints) error {
@@ -67,6 +67,9 @@ func Adds(name string) bool {
 func Lasts(name string) bool {
 	return strings.HasPrefix(name, servedPrefix) || name == pkcs12Password
 }
+
+// IsShell reports whether what a field holds is a line of shell, and not one word.
+func IsShell(name string) bool { return name == gitHelper }
 
 // A Source is what endpoints are served from.
 type Source struct {

@@ -158,7 +158,7 @@ func (k *Keeper) grant() Grant {
 	h := k.held
 	g := Grant{Session: h.Dir, Run: h.Run, Secrets: h.Secrets(), Providers: h.Providers, NotInherited: h.NotInherited}
 	for _, v := range h.Values() {
-		g.Values = append(g.Values, Value{Name: v.Name, Value: v.Variable(), Secret: v.Secret && !v.File})
+		g.Values = append(g.Values, Value{Name: v.Name, Value: v.Variable(), Secret: v.Secret && !v.File, Lasts: v.Lasts || v.File})
 	}
 	return g
 }

@@ -50,6 +50,7 @@ type Value struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"` // or the path of its private file
 	Secret bool   `json:"secret,omitempty"`
+	Lasts  bool   `json:"lasts,omitempty"` // it stays the same when the credential is replaced
 }
 
 // A Grant is what a session gives at one moment.
