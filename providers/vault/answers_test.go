@@ -214,6 +214,8 @@ func TestRoutesAreDecidedFromTheTextAlone(t *testing.T) {
 		"ldap/library/team/check-out":         "PUT",
 		"ldap/creds/x":                        "GET",
 		"kv/data/app?version=2":               "GET",
+		"kv/data/app?server=registry":         "GET",
+		"secret/app?server=registry":          "GET",
 		"secret/data/issue/creds":             "GET",
 		"secret/issue/x":                      "GET",
 		"gcp/roleset/x/token":                 "GET",

@@ -52,7 +52,8 @@ var askings = []asking{
 }
 
 // local are parameters that no engine takes: what only a person knows of the service that a credential is for. They are not sent, and are fields
-// of the credential, so that a preset can compose a URL (?host=db:5432&database=app) or name a region.
+// of the credential, so that a preset can compose a URL (?host=db:5432&database=app) or name a region or a registry (?server=). Of a stored secret that has such a field itself, it is
+// what the person said that counts.
 var local = []string{"certificate_authority", "database", "host", "port", "region", "server", "subscription_id", "tenant_id"}
 
 // keyValue are the usual mounts of stores that a POST writes to.
@@ -79,7 +80,7 @@ func routeOf(r providers.Request) (route, error) {
 			}
 			continue
 		}
-		if known && !how.always && how.query == nil && slices.Contains(local, p.Key) {
+		if (known && !how.always || slices.Contains(keyValue, elements[0])) && slices.Contains(local, p.Key) {
 			value := p.Value
 			if p.Key == "certificate_authority" { // a file, which those who are told of it look for from elsewhere
 				var err error

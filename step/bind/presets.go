@@ -70,6 +70,17 @@ password = {password|line}
 '`,
 		},
 		{
+			// DOCKER_CONFIG is the directory with config.json (https://docs.docker.com/reference/cli/docker/#environment-variables). podman, skopeo and buildah
+			// read the same from REGISTRY_AUTH_FILE, before all else (containers-auth.json(5)). docker from 28.3 on ranks DOCKER_AUTH_CONFIG above it.
+			Name:     "docker",
+			About:    "DOCKER_CONFIG, a directory with a config.json for the registry that ?server= names, and the same as a file in REGISTRY_AUTH_FILE",
+			Clients:  "docker, buildx, helm, crane; podman, skopeo, buildah; contexts and plugins of one's own ~/.docker are out of sight",
+			Example:  "vault:kv/data/registry?server=registry.example as=docker",
+			Bindings: "DOCKER_CONFIG=" + dockerAuths + " REGISTRY_AUTH_FILE=" + dockerAuths,
+			Files:    map[string]string{"DOCKER_CONFIG": "/config.json", "REGISTRY_AUTH_FILE": ".json"},
+			Drops:    "DOCKER_AUTH_CONFIG",
+		},
+		{
 			// A key: https://cloud.google.com/docs/authentication/application-default-credentials, and gcloud's auth/credential_file_override. A token:
 			// gcloud's auth/access_token_file, which is read afresh by each gcloud, and terraform's GOOGLE_OAUTH_ACCESS_TOKEN. Terraform's google looks for a
 			// key in GOOGLE_CREDENTIALS and two older names before the default credentials
@@ -158,6 +169,18 @@ password = {password|line}
 user="{username|mycnf}"
 password="{password|mycnf}"
 '`,
+		},
+		{
+			// npmrc(5), "Auth related configuration", and npm's config(7), "userconfig": npm reads its variables in either case, and gives its own children the
+			// lower one. A project's .npmrc goes before it, also where that names a token for the same registry.
+			Name:    "npm",
+			About:   "NPM_CONFIG_USERCONFIG, a file with the token for the registry that ?server= names, in place of ~/.npmrc",
+			Clients: "npm, npx and what else reads npm's userconfig",
+			Example: "vault:kv/data/npm?server=npm.example as=npm",
+			Bindings: `NPM_CONFIG_USERCONFIG=@'{made:npm-registry}:_authToken="{token|json}"
+'? NPM_CONFIG_USERCONFIG=@'{made:npm-registry}:_authToken="{access_token|json}"
+'?`,
+			Drops: "npm_config_userconfig",
 		},
 		{
 			// SQL*Plus reads no password from the environment: it logs in from a script, which must be called .sql (User's Guide, "START"), and what follows the
@@ -275,20 +298,4 @@ password={password|line}
 			Drops:    "SSH_AUTH_SOCK",
 		},
 	}
-}
-
-// awsOthers is what AWS's clients would take for another login, before the keys or the endpoint that they are given, or what belongs to such a login. Some
-// rank one above keys and some another (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html and each SDK's own code); without
-// them all agree.
-const awsOthers = `AWS_PROFILE AWS_DEFAULT_PROFILE AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_ROLE_SESSION_NAME
-	AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE
-	AWS_ACCESS_KEY AWS_SECRET_KEY AWS_SECURITY_TOKEN AWS_CREDENTIAL_EXPIRATION AWS_CREDENTIAL_FILE AWS_BEARER_TOKEN_BEDROCK`
-
-// kubeconfig binds KUBECONFIG for a cluster.
-func kubeconfig(cluster string) string {
-	return ` KUBECONFIG=@'{{"apiVersion":"v1","kind":"Config","current-context":"with-creds",
-"clusters":[{{"name":"with-creds","cluster":{{` + cluster + `}}}}],
-"users":[{{"name":"with-creds","user":{{"token":"{service_account_token|json}"}}}}],
-"contexts":[{{"name":"with-creds","context":{{"cluster":"with-creds","user":"with-creds","namespace":"{service_account_namespace|json}"}}}}]}}
-'?`
 }

@@ -1,10 +1,12 @@
 package serve
 
 import (
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -13,8 +15,44 @@ import (
 
 // makers are the fields that are made of others, anew for each credential.
 var makers = map[string]func(c providers.Credential) (string, error){
-	pkcs12Field: store,
-	sshKeyField: openSSHKey,
+	pkcs12Field:    store,
+	sshKeyField:    openSSHKey,
+	basicAuthField: basicAuth,
+	npmRegistry:    npmKey,
+}
+
+// basicAuthField is user name and password as HTTP's basic authentication has them (RFC 7617, 2), and Docker's config.json.
+const basicAuthField = "made:basic-auth"
+
+func basicAuth(c providers.Credential) (string, error) {
+	username, named := c.Field("username")
+	password, ok := c.Field("password")
+	if !named || !ok {
+		return "", errors.New("it is made of the fields username and password, which are not both there")
+	}
+	if strings.Contains(username.Value, ":") {
+		return "", errors.New("the user name has a colon, which basic authentication takes for its end")
+	}
+	return base64.StdEncoding.EncodeToString([]byte(username.Value + ":" + password.Value)), nil
+}
+
+// npmRegistry is server as npm begins a registry's settings: without its scheme, and with a slash at the end.
+const npmRegistry = "made:npm-registry"
+
+func npmKey(c providers.Credential) (string, error) {
+	server, ok := c.Field("server")
+	if !ok {
+		return "", errors.New("it is made of the field server, which is not there: name the registry with ?server=")
+	}
+	_, host, found := strings.Cut(server.Value, "://")
+	if !found {
+		host = server.Value
+	}
+	host = strings.TrimRight(host, "/")
+	if host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'=;#[]\\$`, r) }) {
+		return "", errors.New("server must be a registry's host, or its URL")
+	}
+	return "//" + host + "/", nil
 }
 
 // Made adds the fields that are made anew of each credential, where a name asks for them. c has the fields of Endpoints already.
@@ -29,7 +67,7 @@ func Made(names []string, c providers.Credential) (providers.Credential, error) 
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", name, err)
 		}
-		c.Fields = append(c.Fields, providers.Field{Name: name, Value: value, Secret: true})
+		c.Fields = append(c.Fields, providers.Field{Name: name, Value: value, Secret: name != npmRegistry})
 	}
 	return c, nil
 }

@@ -42,7 +42,7 @@ var additions = []addition{
 	{[]string{"served:askpass"}, openAskpass},
 	{[]string{"served:git-key", gitHelper, "served:git-header"}, openGit},
 	{[]string{tnsField}, openTNS},
-	{[]string{sshKeyField}, func([]string, *Endpoints) error { return nil }}, // see Made
+	{[]string{sshKeyField, basicAuthField, npmRegistry}, func([]string, *Endpoints) error { return nil }}, // see Made
 	{[]string{pkcs12Field, pkcs12Password}, func(_ []string, e *Endpoints) error {
 		e.add(pkcs12Password, rand.Text(), true)
 		return nil

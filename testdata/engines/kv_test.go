@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +45,74 @@ func TestKeyValueStores(t *testing.T) {
 		if c := r.Receipt.Credentials[0]; c.Lease != "" || c.Revocation != nil {
 			t.Errorf("the receipt speaks of something to revoke: %+v", c)
 		}
+	}
+}
+
+// withRegistry is a secret in a store, and a registry, of images and of npm's packages, that lets in who knows it. REGISTRY is its host and port.
+func withRegistry(t *testing.T) *trial.World {
+	t.Helper()
+	w := trial.New(t)
+	w.Vault.Mount("secret", "kv")
+	password, token := rand.Text()+`"\\@:/`, rand.Text()
+	w.Vault.Write("secret/registry", map[string]any{"username": "ci", "password": password, "token": token, "server": "another.example"})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v2/", func(rw http.ResponseWriter, r *http.Request) {
+		if user, given, _ := r.BasicAuth(); user != "ci" || given != password {
+			rw.Header().Set("WWW-Authenticate", `Basic realm="images"`)
+			rw.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		const config, manifest = `{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`, "application/vnd.docker.distribution.manifest.v2+json"
+		if strings.Contains(r.URL.Path, "/blobs/") {
+			fmt.Fprint(rw, config)
+			return
+		}
+		rw.Header().Set("Content-Type", manifest)
+		fmt.Fprintf(rw, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":%d,"digest":"sha256:%x"},"layers":[]}`,
+			manifest, len(config), sha256.Sum256([]byte(config)))
+	})
+	mux.HandleFunc("/npm/-/whoami", func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+token {
+			rw.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(rw, `{"username":"ci"}`)
+	})
+	server := httptest.NewTLSServer(mux)
+	t.Cleanup(server.Close)
+	w.Env = []string{"REGISTRY=" + strings.TrimPrefix(server.URL, "https://")}
+	return w
+}
+
+// What docker's own configuration says, of this host and by variables that rank above it, is not asked.
+func TestDockerIsLetInToTheRegistryThatIsNamed(t *testing.T) {
+	w := withRegistry(t)
+	host := strings.TrimPrefix(w.Env[0], "REGISTRY=")
+	others := fmt.Sprintf(`{"auths":{%q:{"auth":"b3RoZXI6b3RoZXI="}}}`, host)
+	w.Env = append(w.Env, "DOCKER_AUTH_CONFIG="+others, "OTHERS="+others)
+	w.Run("vault:secret/registry?server="+host+" as=docker", `
+		mkdir "$HOME/.docker"; echo "$OTHERS" >"$HOME/.docker/config.json"
+		stat -c '%a %F' "$DOCKER_CONFIG" "$DOCKER_CONFIG/config.json" "$REGISTRY_AUTH_FILE"; cmp "$DOCKER_CONFIG/config.json" "$REGISTRY_AUTH_FILE"
+		cat "$DOCKER_CONFIG/config.json"
+		if command -v docker >/dev/null; then docker manifest inspect --insecure "$REGISTRY/app:1"; else
+			curl -ksSf -H "Authorization: Basic $(jq -r '.auths[].auth' "$REGISTRY_AUTH_FILE")" "https://$REGISTRY/v2/"; fi | grep -o manifest.v2
+		env | grep -c DOCKER_AUTH_CONFIG || echo 'and nobody else'`).
+		Succeeded("").Says("700 directory", "600 regular file", "manifest.v2", "and nobody else", fmt.Sprintf(`{"auths":{%q:{"auth":"***"}}}`, host))
+}
+
+func TestNpmIsLetInToTheRegistryThatIsNamed(t *testing.T) {
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip("no npm here:", err)
+	}
+	w := withRegistry(t)
+	host := strings.TrimPrefix(w.Env[0], "REGISTRY=")
+	w.Env = append(w.Env, "npm_config_userconfig=/nonexistent", "npm_config_update_notifier=false", "npm_config_strict_ssl=false")
+	for _, server := range []string{host + "/npm", "https://" + host + "/npm/"} {
+		w.Run("vault:secret/registry?server="+server+" as=npm", `
+			echo "//$REGISTRY/npm/:_authToken=others" >"$HOME/.npmrc"; mkdir project; cd project
+			stat -c %a "$NPM_CONFIG_USERCONFIG"
+			echo "it is $(npm whoami --registry "https://$REGISTRY/npm/")"`).Succeeded("").Says("600", "it is ci")
 	}
 }
 
