@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -20,8 +19,8 @@ func (w *world) maskCommand() *cli.Command {
 		Name:  "mask",
 		Usage: "copy stdin to stdout with secrets masked, for logs that are made elsewhere",
 		UsageText: "COMMAND 2>&1 | with-creds mask --secret-file FILE …\n\nmake deploy 2>&1 | with-creds mask --secret-file token.txt --mask-env DEPLOY_KEY\n\n" +
-			"Each line of a secret file is a secret, and so is each key in PEM, and the file as a whole. They are masked in every form in\n" +
-			"which the output of a wrapped command is: base64, URL, JSON, shell and more.",
+			"Each line of a secret file is a secret, and so is the value of a line NAME=value, each key in PEM, each string of a file that is JSON,\n" +
+			"and the file as a whole. They are masked in every form in which the output of a wrapped command is: base64, URL, JSON, shell and more.",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "secret-file", Usage: "mask what is in `FILE`; repeatable"},
 			&cli.StringSliceFlag{Name: "mask-env", Usage: "mask the value of the variable `NAME`; repeatable"},
@@ -89,37 +88,7 @@ func (w *world) addSecretFile(m *mask.Masker, path string) error {
 		return fmt.Errorf("--secret-file %s: it is empty", path)
 	}
 	if short := m.Add(secrets...); len(short) > 0 {
-		w.warn("--secret-file %s: %d line%s shorter than %d bytes and not masked", path, len(short), plural(len(short), " is", "s are"), mask.MinLength)
+		w.warn("--secret-file %s: %d value%s shorter than %d bytes and not masked", path, len(short), plural(len(short), " is", "s are"), mask.MinLength)
 	}
 	return nil
-}
-
-// secretsOf are the secrets in a file's content: the whole, each block of PEM, and each line that is in none. A line of PEM by itself is
-// looked for as part of its block.
-func secretsOf(content string) []string {
-	var secrets, block []string
-	lines := strings.Split(content, "\n")
-	for _, line := range lines {
-		line = strings.TrimSuffix(line, "\r")
-		switch text := strings.TrimSpace(line); {
-		case strings.HasPrefix(text, "-----BEGIN "):
-			block = []string{line}
-		case strings.HasPrefix(text, "-----END ") && block != nil:
-			secrets = append(secrets, strings.Join(append(block, line), "\n"))
-			block = nil
-		case block != nil:
-			block = append(block, line)
-		case text != "":
-			secrets = append(secrets, line)
-		}
-	}
-	for _, line := range block { // never ended, so it was none
-		if strings.TrimSpace(line) != "" {
-			secrets = append(secrets, line)
-		}
-	}
-	if whole := strings.TrimSpace(content); len(secrets) > 1 {
-		secrets = append(secrets, whole)
-	}
-	return secrets
 }

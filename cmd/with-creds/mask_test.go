@@ -79,6 +79,33 @@ func TestMaskTakesAKeyInPEMWholeAndLineByLine(t *testing.T) {
 	masked(t, "expected "+lines[0]+"\n", nil, "--secret-file", path).want(t, 0, "expected "+lines[0])
 }
 
+// What reads the file prints the values alone.
+func TestMaskTakesTheValuesInADotenvFileAndInJSON(t *testing.T) {
+	secret, other := rand.Text(), rand.Text()
+	for content, printed := range map[string]string{
+		"TOKEN=" + secret: secret,
+		"# of the build\n\nexport TOKEN=" + secret + "\r\nA=b": secret,
+		"TOKEN='" + secret + " x' # of the build":              secret + " x",
+		`TOKEN="` + secret + `\"\$\\` + other + `"`:            secret + `"$\` + other,
+		`TOKEN="` + secret + `\n` + other + `"`:                secret + "\n" + other,
+		"TOKEN=" + secret + " # of the build":                  secret,
+		"[default]\naws_secret_access_key = " + secret:         secret,
+		"db.password=" + secret + "==":                         secret + "==",
+
+		`{"a": {"b": ["` + secret + `", 1]}}`:                           secret,
+		`{"a":"` + other + `"}` + "\n" + `{"a":"\u0061` + secret + `"}`: "a" + secret,
+		`["` + secret + `\n` + other + `"]`:                             secret + "\n" + other,
+	} {
+		o := masked(t, "it is "+printed+"\n", nil, "--secret-file", secretFile(t, content)).want(t, 0)
+		if o.stdout != "it is ***\n" {
+			t.Errorf("%q: %q became %q", content, printed, o.stdout)
+		}
+	}
+	if o := masked(t, "TOKEN: "+secret+"\n", nil, "--secret-file", secretFile(t, secret+"==")).want(t, 0); o.stderr != "" {
+		t.Errorf("a value in base64: %s", o.stderr)
+	}
+}
+
 func TestMaskTakesVariablesAndSeveralFiles(t *testing.T) {
 	a, b, c := rand.Text(), rand.Text(), rand.Text()
 	o := masked(t, a+" "+b+" "+c+"\n", map[string]string{"TOKEN": c}, "--secret-file", secretFile(t, a), "--secret-file", secretFile(t, b), "--mask-env", "TOKEN").want(t, 0)
@@ -118,7 +145,7 @@ func TestMaskSaysWhatItDoesNotMaskAndWhoCanReadTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := masked(t, "abc\n", map[string]string{"PIN": "1234"}, "--secret-file", path, "--mask-env", "PIN").want(t, 0,
-		"others can read it (mode 0644): chmod go-r it", "2 lines are shorter than 6 bytes and not masked", "--mask-env PIN: its value is shorter")
+		"others can read it (mode 0644): chmod go-r it", "2 values are shorter than 6 bytes and not masked", "--mask-env PIN: its value is shorter")
 	if o.stdout != "abc\n" || strings.Contains(o.stderr, "1234") || strings.Contains(o.stderr, "xyz") {
 		t.Errorf("stdout %q, stderr %q", o.stdout, o.stderr)
 	}
