@@ -8,9 +8,11 @@ import (
 )
 
 // appendEscapes adds a text as it is and in the escapes of text formats. Where a format has nothing to escape in it,
-// its form is the text itself.
+// its form is the text itself: that of one with nothing but letters, digits, - _ and . is so in all but those that put a
+// backslash before what is none of theirs, too.
 func appendEscapes(forms []string, text string) []string {
 	forms = append(forms, text)
+	forms = appendBackslashed(forms, text)
 	if !strings.ContainsFunc(text, isSpecial) {
 		return forms
 	}

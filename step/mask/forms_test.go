@@ -117,6 +117,12 @@ var toolCases = []struct {
 	{"bash", `echo "$V" | sed 's/^/    /'`, `    S\n|    -----BEGIN PRIVATE KEY-----\n(    S\n)+    -----END PRIVATE KEY-----\n`, ""},
 	{"bash", `echo "$V" | tr -d '\n'`, `S`, ""},
 	{"bash", `echo "$V" | sed 's/$/\r/'`, `S\r\n`, ""},
+	{"bash", `set -x; [[ x == "$V" ]] || :`, `\+ \[\[ x == S \]\]\n\+ :\n`, ""},
+	{"bash", `set -x; [[ $V != "$V" ]] || :`, `\+ \[\[ S != S \]\]\n\+ :\n`, ""},
+	{"bash", `set -x; [[ x == *"key=$V"* ]] || :`, `\+ \[\[ x == \*\\k\\e\\y\\=S\* \]\]\n\+ :\n`, ""},
+	{"bash", `set -x; [[ x =~ "$V" ]] || :`, `\+ \[\[ x =~ S \]\]\n\+ :\n`, ""},
+	{"bash", `export LC_ALL=C; set -x; [[ x = "$V" ]] || :`, `(?s:.*)\+ \[\[ x = S \]\]\n\+ :\n`, ""},
+	{"bash", `export LC_ALL=C.UTF-8; set -x; [[ x = "$V" ]] || :`, `(?s:.*)\+ \[\[ x = S \]\]\n\+ :\n`, ""},
 
 	{"dash", `set -x; true "$V"`, `\+ true '?S'?\n`, ""},
 	{"dash", `set -x; A=$V`, `\+ A='?S'?\n`, ""},

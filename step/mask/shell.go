@@ -78,3 +78,29 @@ func ansiC(text string, ascii bool) string {
 		return "", false
 	})
 }
+
+// appendBackslashed adds a text with a backslash before each character, as bash -x prints what is quoted on the right of ==
+// within [[ … ]], or before what means something in a regular expression, as right of =~.
+func appendBackslashed(forms []string, text string) []string {
+	special := func(_ rune, char string) (string, bool) { return `\` + char, strings.Contains(`\.[{*^$()+?|`, char) }
+	for _, style := range []replacement{backslashEach, backslashEachByte, special} {
+		forms = append(forms, replace(text, style))
+	}
+	return forms
+}
+
+func backslashEach(r rune, char string) (string, bool) {
+	return `\` + char, r != '\x01' && r != '\x7f' // these bash has for itself
+}
+
+// backslashEachByte is the same where the locale has ASCII alone.
+func backslashEachByte(r rune, char string) (string, bool) {
+	if r < utf8.RuneSelf {
+		return backslashEach(r, char)
+	}
+	var b strings.Builder
+	for i := range len(char) {
+		b.WriteString(`\` + char[i:i+1])
+	}
+	return b.String(), true
+}
