@@ -37,7 +37,8 @@ test: servers ## everything, against real servers (the first time about ten minu
 	@testdata/tools/need ps procps
 	@testdata/tools/need setsid util-linux && testdata/tools/need mount
 	@testdata/tools/need groff groff-base
-	@for program in bash dash less openssl python3 tmux vim xxd; do testdata/tools/need $$program; done
+	@for program in bash dash less mksh openssl perl python3 tmux vim xxd; do testdata/tools/need $$program; done
+	@testdata/tools/need php php-cli && { python3 -c 'import yaml' 2>/dev/null || testdata/tools/need python3-yaml; }
 	@testdata/tools/need zsh && testdata/tools/need fish
 	@testdata/tools/need node nodejs && testdata/tools/need npm && testdata/tools/need git && testdata/tools/need rsync && testdata/tools/need groovy && testdata/tools/build act >/dev/null
 	@echo 'make test: with the race detector: $(RACE_PACKAGES)'

@@ -12,7 +12,10 @@ import (
 // those shorter than MinLength left out.
 //
 //   - as it is, without the spaces around it, and as a shell's echo $V prints it: with one space between words
-//   - escaped for JSON, a URL, XML, a shell, and in the literals of Go, Python and JavaScript (escape.go, shell.go)
+//   - escaped for JSON, and for JSON within JSON (json.go); for a URL and XML (escape.go)
+//   - in the literals of Go, Python, JavaScript, Perl and YAML, and in $'…' of shells (literal.go)
+//   - quoted for a shell, with the quotes of SQL, YAML and CSV written twice, and with backslashes as in a pattern, a
+//     regular expression and the traces of [[ … ]] (shell.go)
 //   - in base64, wherever in the encoded text it stands and however that is wrapped (base64.go)
 //   - in hexadecimal, either case, also wrapped as xxd -p does
 //   - in UTF-16, little endian
