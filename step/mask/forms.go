@@ -22,7 +22,8 @@ import (
 //
 // and of a value of several lines (a private key)
 //
-//   - the lines with LF, CRLF or nothing between them
+//   - all of these of the lines with LF between them, with CRLF, and with what the value has
+//   - the lines with nothing between them
 //   - each line by itself, in text and base64, as indenting or a log's time stamp leave it; not the armour of PEM,
 //     which is no secret and tells what stood there, nor a key of a file of settings without a value as long as MinLength.
 func Forms(value string) []string {
@@ -36,35 +37,39 @@ func longEnough(forms []string) []string {
 }
 
 func appendForms(forms []string, value string) []string {
-	lines := strings.Split(strings.TrimSpace(value), "\n")
+	text := strings.TrimSpace(value)
+	forms = append(forms, value)
+	lines := strings.Split(text, "\n")
 	for i, l := range lines {
 		lines[i] = strings.TrimSuffix(l, "\r")
 	}
-	text := strings.Join(lines, "\n")
+	if len(lines) == 1 {
+		return appendWrappedBase64(appendText(forms, text), text)
+	}
+	forms = append(forms, strings.Join(lines, ""))
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); isWorthMasking(l) {
+			forms = appendText(forms, l)
+		}
+	}
+	texts := []string{text, strings.Join(lines, "\n"), strings.Join(lines, "\r\n")}
+	slices.Sort(texts)
+	for _, text := range slices.Compact(texts) {
+		forms = appendText(forms, text)
+		forms = appendWrappedBase64(forms, withoutArmour(text))
+	}
+	return forms
+}
+
+// appendText adds the forms of a text that do not depend on where the lines end that it is printed in.
+func appendText(forms []string, text string) []string {
 	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n", r) })
-	forms = append(forms, value, strings.Join(words, " "))
+	forms = append(forms, strings.Join(words, " "))
 	forms = appendEscapes(forms, text)
 	forms = appendBase64(forms, text)
 	forms = appendHex(forms, text)
 	if utf8.ValidString(text) {
 		forms = append(forms, utf16LE(text))
-	}
-	if len(lines) > 1 {
-		forms = appendLines(forms, lines)
-		// Pieces of the armour's base64 would be found in that of every certificate.
-		text = strings.Join(slices.DeleteFunc(lines, isArmour), "\n")
-	}
-	return appendWrappedBase64(forms, text)
-}
-
-func appendLines(forms, lines []string) []string {
-	forms = append(forms, strings.Join(lines, ""))
-	forms = appendEscapes(forms, strings.Join(lines, "\r\n"))
-	for _, l := range lines {
-		if l = strings.TrimSpace(l); isWorthMasking(l) {
-			forms = appendEscapes(forms, l)
-			forms = appendBase64(forms, l)
-		}
 	}
 	return forms
 }
@@ -90,6 +95,11 @@ var aKey = regexp.MustCompile(`^[-\s]*("[\w./-]+"|'[\w./-]+'|[\w./-]+):(\s+|$)`)
 func isArmour(line string) bool {
 	line = strings.TrimSpace(line)
 	return strings.HasPrefix(line, "-----BEGIN ") || strings.HasPrefix(line, "-----END ")
+}
+
+// withoutArmour leaves the armour of PEM out: pieces of its base64 would be found in that of every certificate.
+func withoutArmour(text string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(text, "\n"), isArmour), "\n")
 }
 
 // hexColumns is where xxd -p ends a line.

@@ -67,7 +67,7 @@ func samples() []sample {
 		key += random(64, alphanumeric+"+/") + "\n"
 	}
 	key += random(30, alphanumeric+"+/") + "==\n" + end
-	return append(all, sample{lines, key})
+	return append(all, sample{lines, strings.ReplaceAll(key, "\n", "\r\n")}, sample{lines, key})
 }
 
 // mustMask returns what masks the output of a tool that printed the value, and holds what is left to the pattern, in which S
@@ -170,7 +170,7 @@ func TestWrappedBase64OfAKeyShowsItsArmourAlone(t *testing.T) {
 	key := all[len(all)-1].value
 	m := New(Options{Marker: masked})
 	m.Add(key)
-	for _, key := range []string{key} {
+	for _, key := range []string{key, strings.ReplaceAll(key, "\n", "\r\n")} {
 		for _, columns := range []int{64, 76} {
 			for before := range 80 {
 				prefix := strings.Repeat("\xff", before)

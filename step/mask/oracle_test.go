@@ -253,6 +253,7 @@ func FuzzAdd(f *testing.F) {
 	f.Add("hunter2-hunter2", []byte("\x00\x10\x05 text"), []byte{1, 7})
 	f.Add("-----BEGIN KEY-----\nabcdefgh\r\n  ijkl mnop\n-----END KEY-----\n", []byte("\x03\x10\x07\x20"), []byte{64})
 	f.Add("\xff\xfe'\"\\\x00$`é😀<&>", []byte("\x01\x02\x03\x04\x05"), []byte{3})
+	f.Add("'it's!\r\n\"$a%b\"\r\n\x01é/+'", []byte("\x7f\x10\x7e\x22\x05"), []byte{2, 9})
 	f.Add("****** ***", []byte("*******\x00***"), []byte{2})
 	f.Fuzz(func(t *testing.T, value string, bytes, steps []byte) {
 		if len(value) > 200 || len(bytes) > 300 {
