@@ -4,7 +4,8 @@
 // the grants of GROUP and nowhere else. What the package promises:
 //
 //   - The password never leaves this process but as a field: the server is given its SCRAM-SHA-256 verifier (RFC 5802, RFC 7677).
-//   - The role cannot outlive the leash: its password has a VALID UNTIL by the server's own clock, moved on by Renew.
+//   - The role cannot outlive the leash: its password has a VALID UNTIL by the server's own clock, moved on by Renew, whatever the settings
+//     of the administrator's sessions make of dates, time zones, names and strings.
 //   - Its name and the session that makes it are told before it is made (providers.Settings.Intend). A revoker first ends that session
 //     and then looks for the role, so no request that is still under way can bring it to life afterwards.
 //   - Revoke bars it, ends its sessions, hands what it made, in any database of the cluster, to GROUP, drops it, and reads pg_roles to

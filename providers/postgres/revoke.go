@@ -92,15 +92,16 @@ func (s *Session) settle(ctx context.Context, l providers.Lease, look bool) (exi
 				return nil
 			}
 			// A session leaves pg_stat_activity only after its transaction has ended, one way or the other; and each SELECT
-			// has a snapshot of its own, taken after the one before. So the role, if it came to be, is seen.
-			results, err := c.exec(ctx, `
+			// has a snapshot of its own, taken after the one before. So the role, if it came to be, is seen. The session is the login's, whatever
+			// role the administrator's settings make of that.
+			results, err := c.exec(ctx, `set local role none;
 				select count(pg_terminate_backend(pid)) from pg_stat_activity
 					where application_name = `+literal(maker)+` and application_name <> '' and pid <> pg_backend_pid();
 				select count(*) from pg_roles where rolname = `+literal(l.ID))
 			if err != nil {
 				return err
 			}
-			making, exists = text(results[0], 0, 0) != "0", text(results[1], 0, 0) != "0"
+			making, exists = text(results[1], 0, 0) != "0", text(results[2], 0, 0) != "0"
 			return nil
 		})
 		if err != nil || !making {

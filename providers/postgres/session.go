@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -106,17 +108,24 @@ func applicationName(run string) string {
 	return "with-creds " + sqluser.LowerName(run, 24) + " " + sqluser.LowerText(16)
 }
 
-// preamble makes each statement see what was committed before it, whatever the administrator's default, and names in it mean the
-// server's own objects and not somebody's in the schema public.
-const preamble = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET search_path TO pg_catalog; "
+// preamble makes statements mean the same in every session. The administrator's role, the database and the connection's options may each
+// say otherwise, and SET outranks them all. It goes with each request, for it costs no round trip, and what a failed transaction had set is undone.
+var preamble = []string{
+	"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", // a statement sees what was committed before it
+	"SET search_path TO pg_catalog",                  // names are the server's own objects, not somebody's in the schema public
+	"SET datestyle TO ISO",                           // VALID UNTIL takes text; in other styles a time zone is an abbreviation, which is read back as another's
+	"SET timezone TO UTC",
+	"SET statement_timeout TO 0", // the context says how long a request may take
+	"SET lock_timeout TO 0",
+}
 
 // exec sends statements in one round trip and returns their answers. Those up to a COMMIT, or all, are one transaction.
 func (c *connection) exec(ctx context.Context, sql string) ([]*pgconn.Result, error) {
-	results, err := c.execAlone(ctx, preamble+sql)
+	results, err := c.execAlone(ctx, strings.Join(append(slices.Clone(preamble), sql), "; "))
 	if err != nil {
 		return nil, err
 	}
-	return results[2:], nil
+	return results[len(preamble):], nil
 }
 
 // execAlone sends a statement as it is, for the few that refuse company.

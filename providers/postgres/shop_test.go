@@ -66,7 +66,7 @@ func (s *shop) Remains(user string) string {
 func (s *shop) Left(role string) time.Duration {
 	s.T.Helper()
 	var seconds float64
-	s.QueryRow("shop", &seconds, "select extract(epoch from rolvaliduntil - now())::float8 from pg_roles where rolname = $1", role)
+	s.QueryRow("postgres", &seconds, "select extract(epoch from rolvaliduntil - now())::float8 from pg_roles where rolname = $1", role)
 	return time.Duration(seconds * float64(time.Second))
 }
 
