@@ -99,10 +99,15 @@ func lockName(run string) string {
 	return "with-creds " + sqluser.LowerName(run, 24) + " " + sqluser.LowerText(16)
 }
 
-// introduce takes the lock by which another process can find this session, makes statements mean the same on every server, and looks what
-// the server and the administrator can do. UTC, because the end of an event is a time of day in the session's time zone.
+// sameEverywhere makes statements mean the same on every server, and their answers be whole, whatever its global settings are. UTC, because the end of
+// an event is a time of day in the session's time zone. How long a request may take is for the context to say.
+const sameEverywhere = `SET NAMES utf8mb4; SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', autocommit = 1, time_zone = '+00:00', sql_auto_is_null = 0,
+	sql_select_limit = 18446744073709551615, sql_big_selects = 1, group_concat_max_len = 1048576 /*M!, max_statement_time = 0 */ /*!80000, max_execution_time = 0 */;
+`
+
+// introduce takes the lock by which another process can find this session, and looks what the server and the administrator can do.
 func (c *connection) introduce(ctx context.Context) error {
-	results, err := c.exec(ctx, `SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', autocommit = 1, time_zone = '+00:00';
+	results, err := c.exec(ctx, sameEverywhere+`
 		SELECT GET_LOCK(`+literal(c.token)+`, 0), CONNECTION_ID(), VERSION(), @@GLOBAL.event_scheduler, DATABASE();
 		SELECT DISTINCT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES
 			WHERE GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')

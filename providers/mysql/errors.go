@@ -39,6 +39,7 @@ const (
 	errInvalidRole         = 1959 // MariaDB
 	errUnknownAuthID       = 3523 // MySQL
 	errReadOnlyMode        = 1836
+	errReadOnlyTransaction = 1792
 	errReferencedAsDefiner = 4006 // MySQL from 8.0.22 on
 )
 
@@ -123,7 +124,7 @@ func advice(err error) string {
 		return ": the administrator needs CONNECTION ADMIN (CONNECTION_ADMIN on MySQL) to end sessions"
 	case errUnknownPlugin:
 		return ": the server does not know this way to check passwords: choose another with auth= (on MariaDB, ed25519 is had by INSTALL SONAME 'auth_ed25519')"
-	case errOptionPreventsWrite, errReadOnlyMode:
+	case errOptionPreventsWrite, errReadOnlyMode, errReadOnlyTransaction:
 		return ": if this is a replica or read-only, name the primary"
 	case errPasswordPolicy:
 		return ": the server wants to see passwords to judge them (strict_password_validation); with-creds gives it hashes of random ones only"
