@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -49,7 +50,8 @@ type Session interface {
 	// again is pointless; any other may be retried while the lease lives.
 	Renew(ctx context.Context, l Lease, increment time.Duration) (Lease, error)
 	// Revoke makes one attempt to end a lease and to prove it, within ctx's deadline. A lease that is gone already, or
-	// never came to be, is Proven. An error that wraps ErrRefused means that asking again is pointless.
+	// never came to be, is Proven. An error that wraps ErrRefused means that asking again is pointless until somebody changes something, and
+	// one that wraps ErrFinal, that it is for ever.
 	Revoke(ctx context.Context, l Lease) (Proof, error)
 	// Own is the lease of the session's own login (a token it obtained itself), renewed with Renew like any other and ended by Close;
 	// nil when the session borrows a login that is not its to end.
@@ -81,6 +83,9 @@ type Settler interface {
 // ErrRefused is wrapped by errors that asking again will not mend: a missing permission, a bad request, a lease at its end.
 var ErrRefused = errors.New("refused")
 
+// ErrFinal is wrapped, like ErrRefused, by errors of Revoke and Close which nothing that anybody grants or mends meanwhile makes up for: what cannot be revoked by its nature.
+var ErrFinal = errors.New("final")
+
 // A Connected is a Session whose server gives up a request half-way when its connection is cut, as a killed process cuts it. So another process is
 // given duplicates of the sockets, and keeps them open until what was under way is answered.
 type Connected interface {
@@ -95,12 +100,19 @@ type Connected interface {
 var ErrUnanswered = errors.New("unanswered")
 
 // Refused says so of an error that no retry mends.
-func Refused(err error) error { return refused{err} }
+func Refused(err error) error { return marked{err, []error{ErrRefused}} }
 
-type refused struct{ error }
+// Final says so of an error that is refused for good.
+func Final(err error) error { return marked{err, []error{ErrRefused, ErrFinal}} }
 
-func (r refused) Unwrap() error        { return r.error }
-func (r refused) Is(target error) bool { return target == ErrRefused }
+// marked is an error with its own text that is some of the errors above besides.
+type marked struct {
+	error
+	as []error
+}
+
+func (m marked) Unwrap() error        { return m.error }
+func (m marked) Is(target error) bool { return slices.Contains(m.as, target) }
 
 // A Request is what one spec asks of a provider.
 type Request struct {

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/lease"
 	"github.com/with-creds/with-creds/step/receipt"
 )
@@ -107,13 +109,23 @@ func (c *issued) entry() receipt.Credential {
 
 // andNow says what happens to a lease that the run could not end.
 func (r *run) andNow(o lease.Outcome) string {
+	end := "with its TTL"
+	if !o.Lease.Expires.IsZero() {
+		end = "at " + o.Lease.Expires.UTC().Format(time.RFC3339)
+	}
 	switch {
 	case o.Proof == providers.Accepted:
 		return "; the server has promised to"
-	case r.guard != nil:
-		return "; the guard goes on trying until it has expired"
+	case errors.Is(o.Err, providers.ErrFinal):
+		return "; nobody can go on with it: it ends " + end
+	case r.guard.Works() && o.Lease.Expires.IsZero():
+		return "; the guard goes on trying for " + guard.Patience.String()
+	case r.guard.Works():
+		return "; the guard goes on trying until it has expired, " + end
+	case r.guard != nil: // and its journal is there
+		return "; the guard is lost: it ends " + end + ", unless `with-creds sweep` ends it before"
 	}
-	return "; it ends with its TTL"
+	return "; there is no guard to go on: it ends " + end + ", unless `with-creds lease revoke` ends it before"
 }
 
 func revocation(l providers.Lease, o lease.Outcome) *receipt.Revocation {

@@ -4,14 +4,15 @@ package main
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
-// TestRevocationThatIsNotProvenIsTold: the server goes while the commands run. Exit 0 means revoked; a command's own failure stays what it is; and
-// the guards go on until the server is back.
+// TestRevocationThatIsNotProvenIsTold: the server goes while the commands run, or lets the administrator do nothing. Exit 0 means revoked; a command's own failure
+// stays what it is; and the guards go on until the server is back, also with what was refused and with what was killed.
 func TestRevocationThatIsNotProvenIsTold(t *testing.T) {
 	for name, outage := range map[string]struct {
 		begin, end func(*harness.PostgresServer)
@@ -19,11 +20,29 @@ func TestRevocationThatIsNotProvenIsTold(t *testing.T) {
 		"stopped": {(*harness.PostgresServer).Stop, (*harness.PostgresServer).Start},
 		"crashed": {(*harness.PostgresServer).Crash, (*harness.PostgresServer).Start},
 		"frozen":  {(*harness.PostgresServer).Pause, (*harness.PostgresServer).Continue},
+		"the administrator may not log in": {func(pg *harness.PostgresServer) {
+			pg.Exec("postgres", "alter role ci_admin nologin; select pg_terminate_backend(pid) from pg_stat_activity where usename = 'ci_admin'")
+		}, func(pg *harness.PostgresServer) { pg.Exec("postgres", "alter role ci_admin login") }},
+		"a database is closed": {func(pg *harness.PostgresServer) {
+			pg.Exec("postgres", "create database attic")
+			for _, role := range pg.Roles("wc_") {
+				pg.Exec("attic", "create table "+role+" (id int); alter table "+role+" owner to "+role)
+			}
+			pg.Exec("postgres", "alter database attic allow_connections false")
+		}, func(pg *harness.PostgresServer) { pg.Exec("postgres", "alter database attic allow_connections true") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, pg := postgresRow(t)
+			pg.Exec("postgres", "create role ci_admin superuser login password '"+pg.Password+"'")
 			const timeout = time.Second
+			begin := func(flags []string) *trial {
+				src := s.direct(t, 1)
+				src.env["PGUSER"] = "ci_admin"
+				tr := newTrial(t, src, append(flags, "--revoke-timeout", timeout.String()), "sh", "-c", untilFinish)
+				tr.start()
+				return tr
+			}
 			cases := []struct {
 				name          string
 				flags         []string
@@ -36,14 +55,16 @@ func TestRevocationThatIsNotProvenIsTold(t *testing.T) {
 			}
 			for i := range cases {
 				c := &cases[i]
-				c.trial = newTrial(t, s.direct(t, 1), append(c.flags, "--revoke-timeout", timeout.String()), "sh", "-c", untilFinish)
-				c.trial.start()
+				c.trial = begin(c.flags)
 			}
+			killed := begin(nil)
+			killed.file("login")
 			for _, c := range cases {
 				c.trial.file("login")
 			}
 			outage.begin(pg)
 			began := time.Now()
+			send(killed.pid(), syscall.SIGKILL)
 			for _, c := range cases {
 				c.trial.finish(c.command)
 			}
@@ -75,8 +96,9 @@ func TestRevocationThatIsNotProvenIsTold(t *testing.T) {
 			outage.end(pg)
 			back := time.Now()
 			for _, c := range cases {
-				c.trial.cleanedUp(20 * time.Second)
+				c.trial.cleanedUp(cleanUpLimit)
 			}
+			killed.cleanedUp(cleanUpLimit)
 			t.Logf("all is gone %v after the server came back", time.Since(back).Round(time.Millisecond))
 		})
 	}

@@ -188,7 +188,7 @@ func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / 
 // about is the question about a lease, and the program it goes to.
 func (s *Session) about(l providers.Lease, action string) (argv []string, q question, err error) {
 	if l.Provider != Name || !strings.HasPrefix(l.ID, "wc-") || json.Unmarshal([]byte(l.Scope[scopeProgram]), &argv) != nil || len(argv) == 0 {
-		return nil, q, providers.Refused(fmt.Errorf("command: %q is not a lease of this provider", l.ID))
+		return nil, q, providers.Final(fmt.Errorf("command: %q is not a lease of this provider", l.ID))
 	}
 	q = question{Version: version, Action: action, ID: l.ID, Run: l.Scope[providers.ScopeRun]}
 	if text := l.Scope[scopeLease]; text != "" {

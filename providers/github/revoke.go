@@ -20,7 +20,7 @@ func (s *Session) Renew(_ context.Context, l providers.Lease, _ time.Duration) (
 // cut, cannot be ended; it ends by itself.
 func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proof, error) {
 	if l.Provider != Name || !strings.HasPrefix(l.ID, "ghs-") {
-		return providers.Failed, providers.Refused(fmt.Errorf("github: %q is not a lease of this provider", l.ID))
+		return providers.Failed, providers.Final(fmt.Errorf("github: %q is not a lease of this provider", l.ID))
 	}
 	token, gone := s.tokenOf(l)
 	switch {

@@ -34,10 +34,10 @@ func event(l providers.Lease) string { return "mysql." + ident(l.ID) }
 // checkLease refuses to touch a user that is not of this package's making, or that is another server's.
 func (s *Session) checkLease(l providers.Lease) error {
 	if l.Provider != Name || !userName.MatchString(l.ID) || l.Scope[scopeHost] == "" {
-		return providers.Refused(fmt.Errorf("%q is no user that with-creds made", l.ID))
+		return providers.Final(fmt.Errorf("%q is no user that with-creds made", l.ID))
 	}
 	if server, known := l.Scope[scopeServer]; known && server != s.target.server() {
-		return providers.Refused(fmt.Errorf("user %s is on %s, and this session is with %s: set %s to that server",
+		return providers.Final(fmt.Errorf("user %s is on %s, and this session is with %s: set %s to that server",
 			l.ID, server, s.target.server(), urlVariable))
 	}
 	return nil

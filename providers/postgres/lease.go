@@ -31,10 +31,10 @@ func newRoleName(group, run string) string {
 // checkLease refuses to touch a role that is not of this package's making, or that is another server's.
 func (s *Session) checkLease(l providers.Lease) error {
 	if l.Provider != Name || !roleName.MatchString(l.ID) {
-		return providers.Refused(failf(nil, "%q is no role that with-creds made", l.ID))
+		return providers.Final(failf(nil, "%q is no role that with-creds made", l.ID))
 	}
 	if server, known := l.Scope[scopeServer]; known && server != s.target.server() {
-		return providers.Refused(failf(nil, "role %s is on %s, and this session is with %s: set %s to that server",
+		return providers.Final(failf(nil, "role %s is on %s, and this session is with %s: set %s to that server",
 			l.ID, server, s.target.server(), urlVariable))
 	}
 	return nil

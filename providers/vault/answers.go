@@ -115,6 +115,9 @@ func meaningOf(status int, body string) (meaning, string) {
 	return invalid, ""
 }
 
+// final are those of them that no policy, and nobody's repair, would change.
+func (m meaning) final() bool { return m == fixed || m == dead }
+
 // A failure is an answer that is not a good one, or none. It holds no secret.
 type failure struct {
 	meaning meaning
@@ -129,7 +132,7 @@ func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.cause }
 
 func (f *failure) Is(target error) bool {
-	return target == providers.ErrRefused && f.meaning.hopeless()
+	return target == providers.ErrRefused && f.meaning.hopeless() || target == providers.ErrFinal && f.meaning.final()
 }
 
 // meansOf is the meaning of an error of client.call; "" for nil.

@@ -149,6 +149,7 @@ func (s *Session) shorten(ctx context.Context, l providers.Lease) (providers.Pro
 	case dead:
 		return s.diedWithToken(err, "revoking", l)
 	case forbidden, fixed:
+		s.forgetNoSync(l)
 		return providers.Failed, s.explain(err, "revoking", l.ID,
 			`the policy needs "update" on sys/leases/revoke for it, which may be limited to its kind: allowed_parameters = { "lease_id" = ["`+
 				path.Dir(l.ID)+`/*"], "sync" = [] }`)
@@ -202,6 +203,13 @@ func (s *Session) noSync(l providers.Lease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forbidden[path.Dir(l.ID)] = true
+}
+
+// forgetNoSync has it asked anew, when the other way is closed too: somebody may have opened the first.
+func (s *Session) forgetNoSync(l providers.Lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.forbidden, path.Dir(l.ID))
 }
 
 // Defer hands a lease to Vault's own queue, which goes on trying: by an asynchronous revocation, or where the policy forbids that by letting the lease

@@ -64,6 +64,30 @@ func TestATokenOfAnotherSessionIsEndedByItsAccessor(t *testing.T) {
 	}
 }
 
+// TestARightThatComesIsUsed: a policy may be mended while the guard goes on. What cannot be shortened by its nature is not worth asking for again.
+func TestARightThatComesIsUsed(t *testing.T) {
+	denied := `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`
+	l := providers.Lease{Provider: "vault", ID: "database/creds/r/1"}
+	for name, c := range map[string]struct {
+		shortening exchange
+		final      bool
+	}{
+		"both ways are forbidden":       {exchange{request: "PUT sys/leases/renew", status: 403, body: denied}, false},
+		"the other way there never was": {exchange{request: "PUT sys/leases/renew", status: 400, body: `{"errors":["lease is not renewable"]}`}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFake(t, exchange{request: "PUT sys/leases/revoke", status: 403, body: denied}, c.shortening,
+				exchange{request: "PUT sys/leases/revoke", status: 204}).open(nil)
+			if proof, err := s.Revoke(t.Context(), l); proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || errors.Is(err, providers.ErrFinal) != c.final {
+				t.Errorf("%s, %v", proof, err)
+			}
+			if proof, err := s.Revoke(t.Context(), l); proof != providers.Proven {
+				t.Errorf("when it may: %s, %v", proof, err)
+			}
+		})
+	}
+}
+
 // TestADeadLoginProvesNothing: only of a session that has issued does it mean that its leases died with the token.
 func TestADeadLoginProvesNothing(t *testing.T) {
 	dead := func(request string) exchange {

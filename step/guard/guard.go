@@ -7,7 +7,8 @@
 //   - It listens to nobody but its parent, over an inherited socket. Secrets needed to revoke cross that socket alone: never
 //     argv, environment or disk.
 //   - When the socket closes without "done" it kills the command's process group and whatever else carries the run's mark,
-//     removes private files, and revokes until every lease is gone or has expired by itself.
+//     removes private files, and revokes until every lease is gone or has expired by itself. A refusal is waited out like any other failure, with ever longer pauses:
+//     an administrator who may not log in may again in a moment. What cannot be revoked by its nature is left at once.
 //   - It has its own session, no terminal, none of the parent's standard streams, an empty environment (so that a CI agent
 //     that looks for a job's processes by a cookie does not find it), and ignores every signal that can be ignored.
 //   - When it dies itself, the run notices, starts another and tells it all. When that fails the run says so and goes on.
@@ -274,6 +275,16 @@ func (g *Guard) Is(pid int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Contains(g.pids, pid)
+}
+
+// Works reports whether there is a guard, which will go on with what it was told of.
+func (g *Guard) Works() bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.over
 }
 
 // Done dismisses the guard: nothing is left to give back. It does not wait for it to end.

@@ -146,7 +146,7 @@ func (s *state) endSession(book *lease.Book, session *lease.Session) error {
 			book.Hold(l)
 		}
 	}
-	for key, o := range (lease.Revoker{Book: book}).Session(ctx, session) {
+	for key, o := range (lease.Revoker{Book: book, Patient: true}).Session(ctx, session) {
 		if !o.Confirmed() {
 			return fmt.Errorf("guard: %s: %w", key, o.Err)
 		}
@@ -154,18 +154,21 @@ func (s *state) endSession(book *lease.Book, session *lease.Session) error {
 	return nil
 }
 
-// longest is how long revoking is worth trying: until the last lease has expired by itself. One whose end is not known is given an hour.
+// Patience is how long a guard goes on with a lease whose end is not known.
+const Patience = time.Hour
+
+// longest is how long revoking is worth trying: until the last lease has expired by itself.
 func (s *state) longest(session string) time.Duration {
-	const unknown, margin = time.Hour, time.Minute // a machine that is busy needs some
+	const margin = time.Minute // a machine that is busy needs some
 	longest := margin
 	if s.pending[session] > 0 && s.sessions[session].Own == nil {
-		longest = unknown // nothing but the lease itself ends what such a request has created
+		longest = Patience // nothing but the lease itself ends what such a request has created
 	}
 	for _, l := range s.leases {
 		switch {
 		case l.Session != session:
 		case l.Expires.IsZero():
-			longest = max(longest, unknown)
+			longest = max(longest, Patience)
 		default:
 			longest = max(longest, time.Until(l.Expires)+margin)
 		}

@@ -23,6 +23,7 @@ type fake struct {
 	revoked  []string
 	attempts map[string]int
 	closed   int
+	closing  func(n int) (providers.Proof, error) // decides the n-th Close; nil: it succeeds
 	settled  int
 	found    []providers.Lease // while settling
 }
@@ -77,6 +78,9 @@ func (f *fake) Close(context.Context) (providers.Proof, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed++
+	if f.closing != nil {
+		return f.closing(f.closed)
+	}
 	f.revoked = append(f.revoked, "login")
 	return providers.Proven, nil
 }

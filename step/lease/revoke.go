@@ -13,6 +13,7 @@ import (
 
 // An Outcome is how the revocation of one lease ended.
 type Outcome struct {
+	Lease providers.Lease
 	Proof providers.Proof
 	At    time.Time     // when that was known
 	Took  time.Duration // from the first attempt
@@ -22,11 +23,18 @@ type Outcome struct {
 // Confirmed reports whether the lease is known to be gone, or is of a kind that cannot be revoked and ends by itself.
 func (o Outcome) Confirmed() bool { return o.Err == nil && o.Proof != providers.Accepted }
 
+// refused reports whether it failed because somebody has to change something first, as may happen.
+func (o Outcome) refused() bool {
+	return o.Proof == providers.Failed && errors.Is(o.Err, providers.ErrRefused) && !errors.Is(o.Err, providers.ErrFinal)
+}
+
 // A Revoker gives back what a book holds.
 type Revoker struct {
 	Book *Book
 	// Attempt bounds one attempt at one lease; default 5 s. A server whose database hangs holds a lease's lock for minutes.
 	Attempt time.Duration
+	// Patient says that a refusal is waited out: who may not revoke now, or not even log in, may again in a moment. It is for who has time until everything has ended by itself.
+	Patient bool
 	// Waiting, if set, is called when a lease could not be revoked at the first attempt, with the reason.
 	Waiting func(l providers.Lease, err error)
 }
@@ -54,25 +62,49 @@ func (r Revoker) Session(ctx context.Context, s *Session) map[string]Outcome {
 	return all.by
 }
 
+// session revokes what is left of a session, and where somebody patient is refused, again. Each round ends in an attempt to end the login, which takes along what
+// hangs on it: that is what may be done by a login that may do nothing else.
 func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
+	refusals := 0
+	for wait := range Backoff {
+		r.round(ctx, s, all)
+		if !r.Patient || !all.refused(s) {
+			return
+		}
+		refusals++
+		if !sleep(ctx, slower(wait, refusals)) {
+			return
+		}
+	}
+}
+
+func (r Revoker) round(ctx context.Context, s *Session, all *outcomes) {
 	var wg sync.WaitGroup
 	if n := r.Book.unanswered(s); n > 0 {
 		if settler, ok := s.Session.(providers.Settler); ok {
 			wg.Go(func() {
 				found, _ := settler.Settle(ctx, n) // what it cannot do, the login's own end does
 				for _, l := range r.adopt(s, found) {
-					wg.Go(func() { all.note(l, r.One(ctx, s, l)) })
+					wg.Go(func() { all.note(r.One(ctx, s, l)) })
 				}
 			})
 		}
 	}
 	for _, l := range r.Book.Held(s) {
-		wg.Go(func() { all.note(l, r.One(ctx, s, l)) })
+		wg.Go(func() { all.note(r.One(ctx, s, l)) })
 	}
 	wg.Wait()
+	own := s.Own()
 	o := r.close(ctx, s)
-	if own := s.Own(); own != nil {
-		all.note(*own, o)
+	if own == nil {
+		return
+	}
+	o.Lease = *own
+	all.note(o)
+	if o.Proof == providers.Proven {
+		for _, l := range r.Book.Held(s) {
+			all.takenAlong(l)
+		}
 	}
 }
 
@@ -96,22 +128,46 @@ type outcomes struct {
 	by map[string]Outcome
 }
 
-func (o *outcomes) note(l providers.Lease, outcome Outcome) {
+func (o *outcomes) note(outcome Outcome) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.by == nil {
 		o.by = map[string]Outcome{}
 	}
-	o.by[l.Key()] = outcome
+	o.by[outcome.Lease.Key()] = outcome
+}
+
+// takenAlong notes that the login on which a lease hangs is ended: the server ends the lease with it, in its own time.
+func (o *outcomes) takenAlong(l providers.Lease) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if outcome, known := o.by[l.Key()]; known && outcome.Proof == providers.Failed {
+		outcome.Proof = providers.Accepted
+		o.by[l.Key()] = outcome
+	}
+}
+
+// refused reports whether anything of a session was refused, and may not be another time.
+func (o *outcomes) refused(s *Session) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	own := s.Own()
+	for _, outcome := range o.by {
+		if outcome.refused() && (outcome.Lease.Session == s.ID || own != nil && own.Key() == outcome.Lease.Key()) {
+			return true
+		}
+	}
+	return false
 }
 
 // One revokes one lease, repeating until ctx is done, and strikes it out of the book when it is known to be gone.
 func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome {
 	defer r.Book.occupy(l)()
 	if r.Book.isGone(l) {
-		return Outcome{Proof: providers.Proven, At: time.Now()} // whoever was before has seen it, and may have ended the login since
+		return Outcome{Lease: l, Proof: providers.Proven, At: time.Now()} // whoever was before has seen it, and may have ended the login since
 	}
-	o := r.repeat(ctx, func(ctx context.Context) (providers.Proof, error) { return s.Revoke(ctx, l) },
+	patient := r.Patient && s.Own() == nil // else there is the login's end to be tried first
+	o := r.repeat(ctx, patient, func(ctx context.Context) (providers.Proof, error) { return s.Revoke(ctx, l) },
 		func(err error) {
 			if r.Waiting != nil {
 				r.Waiting(l, err)
@@ -120,6 +176,7 @@ func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome
 	if d, ok := s.Session.(providers.Deferrer); ok && o.Proof == providers.Failed {
 		o = r.deferred(ctx, d, l, o)
 	}
+	o.Lease = l
 	if o.Proof == providers.Accepted && o.Err == nil {
 		o.Err = errUnseen
 	}
@@ -166,8 +223,8 @@ func (r Revoker) close(ctx context.Context, s *Session) Outcome {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.attempt())
 		defer cancel()
 	}
-	o := r.repeat(ctx, s.Close, func(error) {})
-	if o.Confirmed() {
+	o := r.repeat(ctx, false, s.Close, func(error) {})
+	if o.Proof == providers.Proven || o.Confirmed() && len(r.Book.Held(s)) == 0 { // one that only expires is still needed for what is left
 		r.Book.closedSession(s)
 	}
 	return o
@@ -180,9 +237,10 @@ func (r Revoker) attempt() time.Duration {
 	return 5 * time.Second
 }
 
-// repeat makes attempts, each with a deadline of its own, until one succeeds, one is refused, or ctx is done.
-func (r Revoker) repeat(ctx context.Context, try func(context.Context) (providers.Proof, error), failed func(error)) Outcome {
+// repeat makes attempts, each with a deadline of its own, until one succeeds, one is refused (for good, where it is to be patient), or ctx is done.
+func (r Revoker) repeat(ctx context.Context, patient bool, try func(context.Context) (providers.Proof, error), failed func(error)) Outcome {
 	began := time.Now()
+	refusals := 0
 	for wait := range Backoff {
 		attempt, cancel := context.WithTimeout(ctx, r.attempt())
 		proof, err := try(attempt)
@@ -193,16 +251,31 @@ func (r Revoker) repeat(ctx context.Context, try func(context.Context) (provider
 		}
 		o.Proof = providers.Failed
 		if errors.Is(err, providers.ErrRefused) {
-			return o
+			if !patient || !o.refused() {
+				return o
+			}
+			refusals++
 		}
 		failed(err)
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, slower(wait, refusals)) {
 			return o
-		case <-time.After(wait):
 		}
 	}
 	panic("unreachable: Backoff does not end")
+}
+
+// slower is the wait after so many refusals: up to five minutes, for it is a person who ends them, and a login that is refused again and again may be locked.
+func slower(wait time.Duration, refusals int) time.Duration {
+	return wait * time.Duration(min(max(refusals, 1), 20))
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // Backoff yields the waits between attempts, without end: about 1, 2, 4, 8 and then every 15 s, each less up to a third at random, so that

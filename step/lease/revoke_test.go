@@ -81,18 +81,64 @@ func TestTheLoginIsEndedAfterItsLeases(t *testing.T) {
 	})
 }
 
-func TestARefusedRevocationIsTriedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		f.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) {
-			return providers.Failed, providers.Refused(errors.New("permission denied"))
-		}
-		book, _ := keeping(f, f.lease("a", time.Hour))
-		Revoker{Book: book}.Everything(t.Context())
-		if f.attempts["a"] != 1 {
-			t.Errorf("%d attempts", f.attempts["a"])
-		}
-	})
+// Who may not revoke now may again in a moment, and who cannot log in either. Only who has the time waits for that, and not for what can never be.
+func TestARefusalIsWaitedOutByWhoIsPatient(t *testing.T) {
+	denied := errors.New("permission denied")
+	proven, expires := providers.Proven, providers.Expires
+	for name, c := range map[string]struct {
+		hasty    bool
+		refusal  error
+		own      bool                                 // the session has a login of its own
+		closing  func(n int) (providers.Proof, error) // its n-th end; nil: proven
+		passes   int                                  // the attempt that is not refused any more; 0: none
+		attempts [2]int                               // at least and at most
+		want     providers.Proof
+	}{
+		"in a hurry":                    {hasty: true, refusal: providers.Refused(denied), passes: 2, attempts: [2]int{1, 1}, want: providers.Failed},
+		"patient":                       {refusal: providers.Refused(denied), passes: 4, attempts: [2]int{4, 4}, want: proven},
+		"patient, and it does not pass": {refusal: providers.Refused(denied), attempts: [2]int{10, 40}, want: providers.Failed},
+		"refused for good":              {refusal: providers.Final(denied), passes: 2, attempts: [2]int{1, 1}, want: providers.Failed},
+		"its login can be ended":        {refusal: providers.Refused(denied), own: true, passes: 2, attempts: [2]int{1, 1}, want: providers.Accepted},
+		"its login only expires": {refusal: providers.Refused(denied), own: true, passes: 3, attempts: [2]int{3, 3}, want: proven,
+			closing: func(int) (providers.Proof, error) { return expires, nil }},
+		"its login expires, and it can never be revoked": {refusal: providers.Final(denied), own: true, attempts: [2]int{1, 1}, want: providers.Failed,
+			closing: func(int) (providers.Proof, error) { return expires, nil }},
+		"its login may not be ended either, for a while": {refusal: providers.Refused(denied), own: true, attempts: [2]int{3, 3}, want: providers.Accepted,
+			closing: func(n int) (providers.Proof, error) {
+				if n < 3 {
+					return providers.Failed, providers.Refused(denied)
+				}
+				return proven, nil
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				f.closing = c.closing
+				f.revoking = func(_ context.Context, _ providers.Lease, n int) (providers.Proof, error) {
+					if n == c.passes {
+						return "", nil
+					}
+					return providers.Failed, c.refusal
+				}
+				book := NewBook(nil)
+				if c.own {
+					own := f.lease("own", time.Hour)
+					f.own = &own
+				}
+				s := book.Add("fake", f)
+				l := f.lease("a", time.Hour)
+				l.Session = s.ID
+				book.Hold(l)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				o := Revoker{Book: book, Patient: !c.hasty}.Session(ctx, s)[l.Key()]
+				if n := f.attempts["a"]; o.Proof != c.want || n < c.attempts[0] || n > c.attempts[1] {
+					t.Errorf("%+v after %d attempts, want %s after %v", o, n, c.want, c.attempts)
+				}
+			})
+		})
+	}
 }
 
 func TestUnansweredRequestsAreSettledBeforeTheLoginIsEnded(t *testing.T) {
