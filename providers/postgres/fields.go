@@ -23,6 +23,7 @@ func (s *Session) fields(role, password, database string) []providers.Field {
 		{Name: "sslmode", Value: set["sslmode"]},
 		{Name: "sslrootcert", Value: s.target.RootCertPath},
 		{Name: "sslnegotiation", Value: set["sslnegotiation"]},
+		{Name: "channel_binding", Value: set["channel_binding"]},
 		{Name: "target_session_attrs", Value: set["target_session_attrs"]},
 	}
 	var params []string

@@ -231,12 +231,13 @@ connect {username|line}/"{password|dquote}"@with_creds
 		},
 		{
 			// PostgreSQL's manual, "34.15. Environment Variables" (libpq), which ranks a service above them.
-			Name:     "postgres",
-			About:    "PGUSER and PGPASSWORD, and PGHOST, PGPORT, PGDATABASE, PGSSLMODE where the credential knows them",
-			Clients:  "psql, pg_dump, pg_restore, pgbench and all on libpq, pgx, lib/pq, psycopg, asyncpg, node-postgres, npgsql",
-			Example:  "vault:database/creds/readonly as=postgres",
-			Bindings: `PGUSER=username PGPASSWORD=password PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode?`,
-			Drops:    "PGSERVICE",
+			Name:    "postgres",
+			About:   "PGUSER and PGPASSWORD, and PGHOST, PGPORT, PGDATABASE, PGSSLMODE, PGSSLROOTCERT and the like where the credential knows them",
+			Clients: "psql, pg_dump, pg_restore, pgbench and all on libpq, pgx, lib/pq, psycopg, asyncpg, node-postgres, npgsql",
+			Example: "vault:database/creds/readonly as=postgres",
+			Bindings: `PGUSER=username PGPASSWORD=password PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode? PGSSLROOTCERT=sslrootcert?
+				PGSSLNEGOTIATION=sslnegotiation? PGCHANNELBINDING=channel_binding? PGTARGETSESSIONATTRS=target_session_attrs?`,
+			Drops: "PGSERVICE",
 		},
 		{
 			// PostgreSQL's manual, "34.16. The Password File" and "34.17. The Connection Service File". Files follow a rotation: a client that
@@ -253,7 +254,8 @@ password={password|line}
 '
 				PGPASSFILE=@'*:*:*:{username|pgpass}:{password|pgpass}
 '
-				PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode?`,
+				PGHOST=host? PGPORT=port? PGDATABASE=database? PGSSLMODE=sslmode? PGSSLROOTCERT=sslrootcert?
+				PGSSLNEGOTIATION=sslnegotiation? PGCHANNELBINDING=channel_binding? PGTARGETSESSIONATTRS=target_session_attrs?`,
 			Drops: "PGUSER PGPASSWORD",
 		},
 		{
