@@ -32,9 +32,12 @@ func (s *Session) handOver(ctx context.Context, l providers.Lease, left remains)
 				db.name, ident(db.name))))
 			continue
 		}
-		err := s.empty(ctx, l.ID, heir, db)
+		definers, err := s.empty(ctx, l.ID, heir, db)
 		if err == nil && db.owned {
 			s.settings.Warnf("postgres: what role %s made in database %s now belongs to %s", l.ID, db.name, named)
+		}
+		if err == nil && definers != "" {
+			s.settings.Warnf("postgres: among it is what lets others act with the rights of %s from now on, SECURITY DEFINER: %s; drop what is not wanted", named, definers)
 		}
 		errs = append(errs, err)
 	}
@@ -42,16 +45,20 @@ func (s *Session) handOver(ctx context.Context, l providers.Lease, left remains)
 }
 
 // empty hands over in one database, in one transaction: REASSIGN OWNED gives away what can be owned, DROP OWNED then removes what
-// cannot (grants, default privileges, row policies, user mappings).
-func (s *Session) empty(ctx context.Context, role, heir string, db database) error {
+// cannot (grants, default privileges, row policies, user mappings). It returns the names of functions that run with the rights of their owner, which is another now.
+func (s *Session) empty(ctx context.Context, role, heir string, db database) (definers string, err error) {
 	c, err := s.connect(ctx, db.name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer c.Close()
-	_, err = c.exec(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(lockWait.Milliseconds(), 10)+
-		"; REASSIGN OWNED BY "+ident(role)+" TO "+heir+"; DROP OWNED BY "+ident(role))
-	return explain(fmt.Sprintf("handing over what it made in database %s", db.name), err)
+	results, err := c.exec(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(lockWait.Milliseconds(), 10)+`;
+		SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc WHERE prosecdef AND proowner = (SELECT oid FROM pg_roles WHERE rolname = `+literal(role)+`);
+		REASSIGN OWNED BY `+ident(role)+" TO "+heir+"; DROP OWNED BY "+ident(role))
+	if err != nil {
+		return "", explain(fmt.Sprintf("handing over what it made in database %s", db.name), err)
+	}
+	return text(results[1], 0, 0), nil
 }
 
 // rollBackPrepared ends a two-phase transaction of the role's: it holds locks and uncommitted objects for ever otherwise. Its author is

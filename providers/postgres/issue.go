@@ -118,7 +118,8 @@ select (extract(epoch from r.rolvaliduntil - clock_timestamp()) * 1000)::bigint,
 	has_database_privilege(r.oid, d.oid, 'connect'),
 	coalesce((select string_agg(rolname, ' ') from reachable where rolname in
 		('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')), ''),
-	coalesce((select string_agg(rolname, ' ') from reachable where rolcreatedb or rolreplication or rolbypassrls), '')
+	coalesce((select string_agg(rolname, ' ') from reachable where rolcreatedb or rolreplication or rolbypassrls), ''),
+	coalesce((select string_agg(distinct m.roleid::regrole::text, ' ') from pg_auth_members m where m.admin_option and m.member in (select oid from reachable)), '')
 from pg_roles r, pg_database d where r.rolname = ` + literal(role) + ` and d.datname = ` + literal(q.database)
 }
 
@@ -140,10 +141,11 @@ type issued struct {
 	mayConnect bool
 	dangerous  string // predefined roles by which the command could take over the server's machine
 	attributes string // roles with attributes that SET ROLE would give
+	passedOn   string // roles that the command could make others members of
 }
 
 func readIssued(results []*pgconn.Result) (issued, error) {
-	if len(results) != 2 || len(results[1].Rows) != 1 || len(results[1].Rows[0]) != 4 {
+	if len(results) != 2 || len(results[1].Rows) != 1 || len(results[1].Rows[0]) != 5 {
 		return issued{}, failf(nil, "the server did not report the role it made")
 	}
 	row := results[1].Rows[0]
@@ -153,7 +155,7 @@ func readIssued(results []*pgconn.Result) (issued, error) {
 	}
 	return issued{
 		left: time.Duration(ms) * time.Millisecond, mayConnect: string(row[1]) == "t",
-		dangerous: string(row[2]), attributes: string(row[3]),
+		dangerous: string(row[2]), attributes: string(row[3]), passedOn: string(row[4]),
 	}, nil
 }
 
@@ -170,6 +172,10 @@ func (a issued) warnings(q request) []string {
 	if a.attributes != "" {
 		list = append(list, fmt.Sprintf("group %s reaches attributes (CREATEDB, REPLICATION or BYPASSRLS) that the command gets by SET ROLE: %s",
 			q.group, strings.ReplaceAll(a.attributes, " ", ", ")))
+	}
+	if a.passedOn != "" {
+		list = append(list, fmt.Sprintf("group %s may make others members (WITH ADMIN OPTION) of %s: whom the command makes one stays one, for such a grant is not undone",
+			q.group, strings.ReplaceAll(a.passedOn, " ", ", ")))
 	}
 	return list
 }

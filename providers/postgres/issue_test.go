@@ -204,10 +204,11 @@ func TestIssueRefusesWithAWayOut(t *testing.T) {
 
 func TestIssueWarnsOfWhatTheCommandCannotOrShouldNotHave(t *testing.T) {
 	s := openShop(t)
-	s.Exec("shop", `revoke connect on database other from public; create role runner nologin createdb; grant pg_execute_server_program to runner`)
+	s.Exec("shop", `revoke connect on database other from public; create role runner nologin createdb; grant pg_execute_server_program to runner;
+		create role "Team lead" nologin; grant readwrite to "Team lead" with admin option; grant "Team lead" to runner`)
 	c, _ := s.Issue("runner", "database=other")
 	all := strings.Join(c.Warnings, "\n")
-	for _, want := range []string{`GRANT CONNECT ON DATABASE "other" TO "runner"`, "pg_execute_server_program", "SET ROLE: runner"} {
+	for _, want := range []string{`GRANT CONNECT ON DATABASE "other" TO "runner"`, "pg_execute_server_program", "SET ROLE: runner", "(WITH ADMIN OPTION) of readwrite:"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no warning says %s:\n%s", want, all)
 		}

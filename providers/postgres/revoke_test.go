@@ -20,6 +20,7 @@ var leftovers = []struct {
 	made  bool // there is something to hand over, and a person is told
 	leave func(t *testing.T, s *shop, role string, fields map[string]string)
 	check func(t *testing.T, s *shop, role string)
+	says  string // more than that there is something to hand over
 }{
 	{name: "nothing", leave: func(*testing.T, *shop, string, map[string]string) {}},
 	{name: "an idle transaction holding locks", leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
@@ -77,6 +78,15 @@ var leftovers = []struct {
 			}
 		}
 	}},
+	{name: "a function that lends its owner's rights", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.must(s.login(fields, "shop"), "create function stock.lend() returns bigint language sql security definer as 'select count(*) from public.orders'")
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var lent bool
+		if s.QueryRow("shop", &lent, "select prosecdef and proowner = 'readwrite'::regrole from pg_proc where oid = 'stock.lend'::regproc"); !lent {
+			t.Error("the function is not the group's, or lends nothing: the check is void")
+		}
+		s.Exec("shop", "drop function stock.lend()")
+	}, says: "SECURITY DEFINER: stock.lend()"},
 	{name: "objects in another schema", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), "create table stock.shelf (id int)")
 	}, check: func(t *testing.T, s *shop, _ string) {
@@ -191,8 +201,12 @@ func testLeftovers(t *testing.T, s *shop) {
 			if test.check != nil {
 				test.check(t, s, c.Lease.ID)
 			}
-			if said := strings.Contains(s.Warned(), "now belongs to group readwrite"); said != test.made {
+			warned := s.Warned()
+			if said := strings.Contains(warned, "now belongs to group readwrite"); said != test.made {
 				t.Errorf("that the group has new objects was said: %t, want %t", said, test.made)
+			}
+			if !strings.Contains(warned, test.says) || strings.Contains(warned, "SECURITY DEFINER") != (test.says != "") {
+				t.Errorf("it was said %q, want %q", warned, test.says)
 			}
 		})
 	}
