@@ -9,7 +9,7 @@
 //   - Its name and the session that makes it are told before it is made (providers.Settings.Intend). A revoker first ends that session
 //     and then looks for the role, so no request that is still under way can bring it to life afterwards.
 //   - Revoke bars it, ends its sessions, hands what it made, in any database of the cluster, to GROUP, drops it, and reads pg_roles to
-//     prove it. Nothing that the command made is lost.
+//     prove it. Nothing that the command made is lost; what it granted of others' things is taken back.
 //   - The process's environment is never read: settings come from providers.Settings.Lookup alone.
 //
 // The administrator it logs in as is a superuser, or a role with CREATEROLE (and, from PostgreSQL 16 on, with ADMIN OPTION on GROUP).

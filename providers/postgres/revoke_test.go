@@ -121,6 +121,27 @@ var leftovers = []struct {
 			t.Error("a grant the command made is lost")
 		}
 	}},
+	{name: "grants it passed on, of its grantors' things", super: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
+		s.Exec("shop", `drop role if exists friend; create role friend nologin; create role lead nologin createrole;
+			grant usage on schema stock to lead with grant option; grant select, update (total) on orders to lead with grant option;
+			create function stock.count() returns bigint language sql as 'select 1::bigint'; revoke all on function stock.count() from public;
+			grant execute on function stock.count() to lead with grant option; grant create on database shop to lead with grant option;
+			set role lead; grant usage on schema stock to `+role+` with grant option; grant select, update (total) on orders to `+role+` with grant option;
+			grant execute on function stock.count() to `+role+` with grant option; grant create on database shop to `+role+` with grant option`)
+		s.must(s.login(fields, "shop"), `grant usage on schema stock to friend; grant select on orders to friend; grant update (total) on orders to public;
+			grant execute on function stock.count() to friend; grant create on database shop to friend with grant option`)
+	}, check: func(t *testing.T, s *shop, _ string) {
+		var left int
+		s.QueryRow("shop", &left, "select count(*) from pg_shdepend where refobjid = 'friend'::regrole")
+		if left != 0 {
+			t.Errorf("whom it gave to has %d of the things still", left)
+		}
+		var may bool
+		if s.QueryRow("shop", &may, "select has_table_privilege('lead', 'orders', 'select')"); !may {
+			t.Error("who gave to it has lost it, too")
+		}
+		s.Exec("shop", "drop function stock.count(); drop owned by lead; drop role lead, friend")
+	}},
 	{name: "a large object", made: true, leave: func(t *testing.T, s *shop, role string, fields map[string]string) {
 		s.must(s.login(fields, "shop"), "select lo_from_bytea(4711, 'kept')")
 	}, check: func(t *testing.T, s *shop, _ string) {
@@ -176,6 +197,16 @@ func TestAdministratorWithoutSuperuserCanRevokeToo(t *testing.T) {
 	if _, err := s.Connect(c.Lease.ID, fields["password"], "shop"); err == nil {
 		t.Error("and the credential still logs in")
 	}
+	s.Exec("shop", "revoke select on orders from "+c.Lease.ID)
+	s.Revoke(s.Session, c.Lease)
+
+	c, fields = s.Issue("readwrite")
+	s.Exec("shop", "create role friend nologin; grant select on orders to "+c.Lease.ID+" with grant option")
+	s.must(s.login(fields, "shop"), "grant select on orders to friend")
+	if proof, err := s.Session.Revoke(harness.Within(t, 10*time.Second), c.Lease); proof != providers.Failed {
+		t.Errorf("the same, passed on: %v, %v", proof, err)
+	}
+	s.Exec("shop", "revoke grant option for select on orders from "+c.Lease.ID) // without CASCADE: nothing hangs on it
 	s.Exec("shop", "revoke select on orders from "+c.Lease.ID)
 	s.Revoke(s.Session, c.Lease)
 
