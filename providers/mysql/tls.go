@@ -2,8 +2,8 @@ package mysql
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
+	"fmt"
 
 	"github.com/with-creds/with-creds/providers/sqluser"
 )
@@ -14,10 +14,11 @@ func (t target) tlsConfig() (*tls.Config, error) {
 		return nil, nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.Host}
+	var authorities *sqluser.Authorities
 	if t.CA != "" {
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM([]byte(t.CA)) {
-			return nil, errors.New("the file of ssl-ca holds no PEM certificate")
+		var err error
+		if authorities, err = sqluser.ReadAuthorities(t.CA); err != nil {
+			return nil, fmt.Errorf("the file of ssl-ca %w", err)
 		}
 	}
 	if (t.Cert == "") != (t.Key == "") {
@@ -30,11 +31,12 @@ func (t target) tlsConfig() (*tls.Config, error) {
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
-	switch t.TLS {
-	case tlsVerifyIdentity: // what crypto/tls does by itself; without ssl-ca, by the system's authorities
-	case tlsVerifyCA:
-		c.InsecureSkipVerify = true // the name only: the chain is verified here
-		c.VerifyConnection = func(state tls.ConnectionState) error { return sqluser.VerifyChain(state, c.RootCAs) }
+	switch {
+	case t.TLS == tlsVerifyIdentity && authorities == nil: // what crypto/tls does by itself, by the system's authorities
+	case t.TLS == tlsVerifyIdentity:
+		authorities.VerifyBy(c, t.Host)
+	case t.TLS == tlsVerifyCA:
+		authorities.VerifyBy(c, "")
 	default: // encryption against listeners, no proof of the server
 		c.InsecureSkipVerify = true
 	}

@@ -158,5 +158,6 @@ func permanent(err error) bool {
 	}
 	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, unknownAuthority := errors.AsType[x509.UnknownAuthorityError](err)
-	return badCertificate || unknownAuthority
+	_, wrongName := errors.AsType[x509.HostnameError](err)
+	return badCertificate || unknownAuthority || wrongName
 }

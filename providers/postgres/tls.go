@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -60,11 +59,7 @@ func (t target) sslmode() (string, error) {
 	switch mode {
 	case "":
 		mode = "prefer"
-	case "disable", "allow", "prefer", "require", "verify-full":
-	case "verify-ca":
-		if t.RootCert == "" {
-			return "", errors.New("sslmode=verify-ca needs the authority's certificate: set PGSSLROOTCERT to its file")
-		}
+	case "disable", "allow", "prefer", "require", "verify-ca", "verify-full":
 	default:
 		return "", fmt.Errorf("sslmode=%s: there are disable, allow, prefer, require, verify-ca and verify-full", mode)
 	}
@@ -83,10 +78,11 @@ func (t target) tlsConfig(mode, host string) (*tls.Config, error) {
 	if t.Settings["sslnegotiation"] == "direct" {
 		c.NextProtos = []string{"postgresql"}
 	}
+	var authorities *sqluser.Authorities
 	if t.RootCert != "" && t.RootCert != "system" {
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM([]byte(t.RootCert)) {
-			return nil, errors.New("the file of sslrootcert (PGSSLROOTCERT) holds no PEM certificate")
+		var err error
+		if authorities, err = sqluser.ReadAuthorities(t.RootCert); err != nil {
+			return nil, fmt.Errorf("the file of sslrootcert (PGSSLROOTCERT) %w", err)
 		}
 	}
 	if (t.Cert == "") != (t.Key == "") {
@@ -103,14 +99,20 @@ func (t target) tlsConfig(mode, host string) (*tls.Config, error) {
 	if mode == "verify-full" || (t.Settings["sslsni"] != "0" && net.ParseIP(host) == nil) {
 		c.ServerName = host
 	}
-	switch mode {
-	case "verify-full": // what crypto/tls does by itself; without a root certificate, by the system's
-	case "verify-ca":
-		c.InsecureSkipVerify = true // the name only: the chain is verified here
-		c.VerifyConnection = func(state tls.ConnectionState) error { return sqluser.VerifyChain(state, c.RootCAs) }
-	default: // allow, prefer, require: encryption against listeners, no proof of the server
+	switch {
+	case mode != "verify-ca" && mode != "verify-full": // allow, prefer, require: encryption against listeners, no proof of the server
 		c.InsecureSkipVerify = true
+		return c, nil
+	case t.RootCert == "system": // what crypto/tls does by itself
+		return c, nil
+	case authorities == nil:
+		return nil, fmt.Errorf("sslmode=%s needs the authority's certificate: set PGSSLROOTCERT to its file, or to system for those of public authorities", mode)
 	}
+	name := ""
+	if mode == "verify-full" {
+		name = host
+	}
+	authorities.VerifyBy(c, name)
 	return c, nil
 }
 

@@ -40,6 +40,13 @@ func TestTLSModesVerifyWhatLibpqVerifies(t *testing.T) {
 	dir := t.TempDir()
 	root := writeFile(t, filepath.Join(dir, "ours.pem"), ours.PEM)
 	wrong := writeFile(t, filepath.Join(dir, "theirs.pem"), theirs.PEM)
+	served, err := os.ReadFile(filepath.Join(s.Data, "server.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := writeFile(t, filepath.Join(dir, "own.pem"), string(served))
+	ownAndWrong := writeFile(t, filepath.Join(dir, "own-and-theirs.pem"), string(served)+theirs.PEM)
+	ownAndRight := writeFile(t, filepath.Join(dir, "own-and-ours.pem"), string(served)+ours.PEM)
 	cert, key := ours.Sign("certified")
 	certFile, keyFile := writeFile(t, filepath.Join(dir, "c.crt"), cert), writeFile(t, filepath.Join(dir, "c.key"), key)
 
@@ -60,6 +67,10 @@ func TestTLSModesVerifyWhatLibpqVerifies(t *testing.T) {
 		{"verify-full, another name", "127.0.0.1", with(nil, "PGSSLMODE", "verify-full", "PGSSLROOTCERT", root), "127.0.0.1", true},
 		{"verify-full, another authority", "localhost", with(nil, "PGSSLMODE", "verify-full", "PGSSLROOTCERT", wrong), "unknown authority", true},
 		{"verify-full by the system's authorities", "localhost", with(nil, "PGSSLROOTCERT", "system"), "unknown authority", true},
+		{"verify-full without an authority", "localhost", with(nil, "PGSSLMODE", "verify-full"), "PGSSLROOTCERT", true},
+		{"the server's own certificate for an authority", "localhost", with(nil, "PGSSLMODE", "verify-full", "PGSSLROOTCERT", own), "give the root's", true},
+		{"the same beside another authority", "localhost", with(nil, "PGSSLMODE", "verify-ca", "PGSSLROOTCERT", ownAndWrong), "unknown authority", true},
+		{"and beside the right one", "localhost", with(nil, "PGSSLMODE", "verify-full", "PGSSLROOTCERT", ownAndRight), "", false},
 		{"client certificate instead of a password", "localhost", with(nil, "PGSSLMODE", "verify-full", "PGSSLROOTCERT", root,
 			"PGUSER", "certified", "PGPASSWORD", "", "PGSSLCERT", certFile, "PGSSLKEY", keyFile), "", false},
 		{"no client certificate", "localhost", with(nil, "PGSSLMODE", "verify-full", "PGSSLROOTCERT", root,
