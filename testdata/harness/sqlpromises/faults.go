@@ -5,7 +5,11 @@ package sqlpromises
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/harness"
@@ -32,38 +36,58 @@ func intentAloneUndoesAnIssueThatDiedAnywhere(s *Shop) {
 			faults = append(faults, harness.Fault{Up: k, Down: -1, Hang: hang})
 		}
 	}
-	died := 0
+	var died atomic.Int64
+	var all errgroup.Group
+	all.SetLimit(8) // what they do is wait
 	for _, f := range faults {
-		w, session, told, err := s.over(f, 500*time.Millisecond)
-		if err == nil {
-			_, err = session.Issue(harness.Within(s.T, 300*time.Millisecond), s.ask("readonly"))
-		}
-		intents := told()
-		if err != nil || len(intents) > 1 { // a connection that broke is replaced, and the user it may have made is one more
-			died++
-		}
-		for _, l := range intents {
-			// The handoff of this session, as the guard has it from before the issue.
-			s.Revoke(s.Guard(session), l)
-		}
-		w.Release()
-		time.Sleep(20 * time.Millisecond)
-		if users := s.db.Users("wc_"); len(users) != 0 {
-			s.T.Fatalf("%+v left %q", f, users)
+		all.Go(func() error {
+			disturbed, err := s.undone(f)
+			if disturbed {
+				died.Add(1)
+			}
+			if err != nil {
+				s.T.Errorf("%+v: %v", f, err)
+			}
+			return nil
+		})
+	}
+	_ = all.Wait() // told of above
+	if n := int(died.Load()); n < len(faults)*3/4 {
+		s.T.Errorf("only %d of %d faults disturbed an issue: the test tests little", n, len(faults))
+	}
+	s.NoUsers()
+}
+
+// undone issues over a wire with the fault, and then knows the intents alone.
+func (s *Shop) undone(f harness.Fault) (disturbed bool, err error) {
+	w, run, issued := s.over(f, 500*time.Millisecond)
+	if issued == nil {
+		_, issued = run.Session.Issue(harness.Within(s.T, 300*time.Millisecond), s.ask("readonly"))
+	}
+	intents := run.Intents()
+	for _, l := range intents {
+		// The handoff of this session, as the guard has it from before the issue.
+		proof, err := s.Guard(run.Session).Revoke(harness.Within(s.T, time.Minute), l)
+		if proof != providers.Proven {
+			return true, err
 		}
 	}
-	if died < len(faults)*3/4 {
-		s.T.Errorf("only %d of %d faults disturbed an issue: the test tests little", died, len(faults))
+	w.Release()
+	time.Sleep(20 * time.Millisecond)
+	if users := run.made("readonly"); len(users) != 0 {
+		err = fmt.Errorf("it left %q", users)
 	}
+	return issued != nil || len(intents) > 1, err // a connection that broke is replaced, and the user it may have made is one more
 }
 
 // A request can sit in the server, waiting for a lock, long after the process that sent it has died.
 func intentAloneUndoesAnIssueStillWaitingInTheServer(s *Shop) {
 	unlock := s.db.Lock()
-	_, session, told, err := s.over(harness.NoFault, time.Minute)
+	_, run, err := s.over(harness.NoFault, time.Minute)
 	if err != nil {
 		s.T.Fatal(err)
 	}
+	session := run.Session
 	ctx, die := context.WithCancel(harness.Within(s.T, time.Minute))
 	failed := make(chan error)
 	go func() {
@@ -72,7 +96,7 @@ func intentAloneUndoesAnIssueStillWaitingInTheServer(s *Shop) {
 	}()
 	var intent providers.Lease
 	harness.Eventually(s.T, "waiting in the server", func() bool {
-		for _, l := range told() {
+		for _, l := range run.Intents() {
 			intent = l
 		}
 		return !intent.IsZero() && s.db.Waiting(intent)
@@ -120,12 +144,12 @@ func revokeSurvivesAConnectionThatDiesAnywhere(s *Shop) {
 		faults = append(faults, harness.Fault{Up: -1, Down: k})
 	}
 	for _, f := range faults {
-		_, session, _, err := s.over(f, time.Minute)
+		_, run, err := s.over(f, time.Minute)
 		if err != nil {
 			s.T.Fatalf("%+v: %v", f, err)
 		}
-		l, kept := work(session)
-		s.Revoke(session, l)
+		l, kept := work(run.Session)
+		s.Revoke(run.Session, l)
 		kept()
 	}
 }

@@ -72,10 +72,12 @@ type Shop struct {
 	T       *testing.T
 	Env     map[string]string // of the run
 	Session Session
+	Run     string       // its id
 	Sent    atomic.Int64 // round trips
 
 	kind Kind
 	db   Database
+	runs atomic.Int64 // others, so far
 
 	mu      sync.Mutex
 	intents []providers.Lease
@@ -85,7 +87,7 @@ type Shop struct {
 // Open opens a run's session with a database, as its administrator.
 func Open(t *testing.T, kind Kind, db Database) *Shop {
 	t.Helper()
-	s := &Shop{T: t, kind: kind, db: db, Env: map[string]string{kind.URLVariable: db.AdminURL("shop")}}
+	s := &Shop{T: t, kind: kind, db: db, Run: "r7k2", Env: map[string]string{kind.URLVariable: db.AdminURL("shop")}}
 	s.Session = s.Open(s.Settings())
 	return s
 }
@@ -94,7 +96,7 @@ func Open(t *testing.T, kind Kind, db Database) *Shop {
 func (s *Shop) Settings() providers.Settings {
 	return providers.Settings{
 		Lookup: func(name string) (string, bool) { v, ok := s.Env[name]; return v, ok },
-		Run:    "r7k2", Leash: 5 * time.Minute, Requests: &s.Sent,
+		Run:    s.Run, Leash: 5 * time.Minute, Requests: &s.Sent,
 		Intend: func(l providers.Lease) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -140,7 +142,7 @@ func (s *Shop) Open(settings providers.Settings) Session {
 // Guard is what another process makes of a session, knowing only its handoff.
 func (s *Shop) Guard(of providers.Session) Session {
 	s.T.Helper()
-	session, err := s.kind.Provider.Resume(of.Handoff(), providers.Settings{Run: "r7k2"})
+	session, err := s.kind.Provider.Resume(of.Handoff(), providers.Settings{Run: s.Run})
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -209,25 +211,28 @@ func (s *Shop) NoUsers() {
 	}
 }
 
-// over opens a run's session over a wire. The intents are its own.
-func (s *Shop) over(f harness.Fault, patience time.Duration) (w *harness.Wire, session Session, intents func() []providers.Lease, err error) {
+// over opens another run's session over a wire. An error leaves the run without one.
+func (s *Shop) over(f harness.Fault, patience time.Duration) (w *harness.Wire, run *Shop, err error) {
 	s.T.Helper()
 	f.Unwanted = s.kind.Unwanted
 	w = harness.NewWire(s.T, s.db.Address(), f)
-	run := &Shop{T: s.T, kind: s.kind, db: s.db, Env: map[string]string{s.kind.URLVariable: w.Through(s.db.AdminURL("shop"))}}
+	run = &Shop{T: s.T, kind: s.kind, db: s.db, Run: fmt.Sprint("r", s.runs.Add(1)), Env: map[string]string{s.kind.URLVariable: w.Through(s.db.AdminURL("shop"))}}
 	opened, err := s.kind.Provider.Open(harness.Within(s.T, patience), run.Settings())
-	if err != nil {
-		return w, nil, run.Intents, err
+	if err == nil {
+		run.Session = run.closed(opened)
 	}
-	return w, run.closed(opened), run.Intents, nil
+	return w, run, err
 }
+
+// made lists the users with the role that the run has made.
+func (s *Shop) made(role string) []string { return s.db.Users("wc_" + role + "_" + s.Run + "_") }
 
 // Over opens a run's session over a wire that records what passes.
 func (s *Shop) Over() (*harness.Wire, Session) {
 	s.T.Helper()
-	w, session, _, err := s.over(harness.NoFault, time.Minute)
+	w, run, err := s.over(harness.NoFault, time.Minute)
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	return w, session
+	return w, run.Session
 }
