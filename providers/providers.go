@@ -99,6 +99,9 @@ type Connected interface {
 // ErrUnanswered is wrapped by errors of Issue after which the server may still carry the request out: the answer was lost.
 var ErrUnanswered = errors.New("unanswered")
 
+// Unanswered says so of an error of Issue.
+func Unanswered(err error) error { return marked{err, []error{ErrUnanswered}} }
+
 // Refused says so of an error that no retry mends.
 func Refused(err error) error { return marked{err, []error{ErrRefused}} }
 

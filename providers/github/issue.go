@@ -63,7 +63,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if _, err := s.do(ctx, s.client, http.MethodPost, "app/installations/"+strconv.FormatInt(id, 10)+"/access_tokens", body, &g); err != nil {
 		err = fmt.Errorf("github: asking installation %d%s for %s: %w%s", id, of(account), permissionList(q.permissions), err, s.missing(err))
 		if outOfOrder(err) {
-			return providers.Credential{}, unanswered{err}
+			return providers.Credential{}, providers.Unanswered(err) // there may be a token that nobody knows; it ends within the hour
 		}
 		return providers.Credential{}, err
 	}
@@ -87,12 +87,6 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 		g.Expires.Local().Format(time.TimeOnly))
 	return providers.Credential{Fields: s.fields(g, account), Lease: l, Warnings: g.judge(q)}, nil
 }
-
-// unanswered marks the error of a request whose answer did not come: there may be a token that nobody knows. It ends within the hour.
-type unanswered struct{ error }
-
-func (u unanswered) Unwrap() error        { return u.error }
-func (u unanswered) Is(target error) bool { return target == providers.ErrUnanswered }
 
 func of(owner string) string {
 	if owner == "" {

@@ -93,17 +93,8 @@ func words(err error) string {
 	if lost, ok := err.(sqluser.Lost); ok { //nolint:errorlint // likewise
 		return "the connection broke: " + words(lost.Unwrap())
 	}
-	if un, ok := err.(unanswered); ok { //nolint:errorlint // likewise
-		return words(un.error)
-	}
 	return strings.Join(strings.Fields(err.Error()), " ")
 }
-
-// unanswered marks the error of a request whose answer did not come, so that the server may still carry it out.
-type unanswered struct{ error }
-
-func (u unanswered) Unwrap() error        { return u.error }
-func (u unanswered) Is(target error) bool { return target == providers.ErrUnanswered }
 
 func advice(err error) string {
 	switch number(err) {

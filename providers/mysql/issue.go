@@ -11,9 +11,6 @@ import (
 	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
-// defaultLife is a user's when there is neither a leash nor a ttl.
-const defaultLife = time.Hour
-
 // Issue looks at the role and makes a user: two round trips.
 //
 // Where the server can end the user by itself, it ends with the leash unless renewed; ttl is the end that no renewal passes. Without a
@@ -35,19 +32,6 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 		return providers.Credential{}, failed(err, doing)
 	}
 	return providers.Credential{Fields: s.fields(lease.ID, password, q.database), Lease: lease, Warnings: warnings}, nil
-}
-
-// life is how long a new user lives where the server can end it.
-func (s *Session) life(q request) time.Duration {
-	switch leash := s.settings.Leash; {
-	case leash > 0 && q.ttl > 0:
-		return min(leash, q.ttl)
-	case leash > 0:
-		return leash
-	case q.ttl > 0:
-		return q.ttl
-	}
-	return defaultLife
 }
 
 // makeUser makes a user of a new name. A connection that broke may have made it all the same: the intent stays, and is revoked with the rest.
@@ -76,7 +60,7 @@ func (s *Session) makeUser(ctx context.Context, q *request, password string) (l 
 			warnings = append(warnings, why)
 		}
 		if brokeOff(err) {
-			return unanswered{err}
+			return providers.Unanswered(spoken{err})
 		}
 		return err
 	})
@@ -86,7 +70,7 @@ func (s *Session) makeUser(ctx context.Context, q *request, password string) (l 
 // make sends the statements, the event that ends the user first. It reports whether the user ends by itself, and if not, why.
 func (s *Session) make(ctx context.Context, c *connection, l *providers.Lease, q request, create string) (ends bool, why string, err error) {
 	const consequence = ": should this machine vanish, it lives on until `with-creds sweep` or an administrator ends it"
-	life := s.life(q)
+	life := sqluser.Life(s.settings.Leash, q.ttl)
 	if c.scheduler {
 		l.Issued = time.Now()
 		_, err := c.exec(ctx, createEvent(*l, life)+";\n"+create)

@@ -114,12 +114,6 @@ func (p plain) Error() string {
 	return strings.Join(strings.Fields(strings.Join(lines, "; ")), " ")
 }
 
-// unanswered marks the error of a request whose answer did not come, so that the server may still carry it out.
-type unanswered struct{ error }
-
-func (u unanswered) Unwrap() error        { return u.error }
-func (u unanswered) Is(target error) bool { return target == providers.ErrUnanswered }
-
 func advice(err error) string {
 	switch sqlstate(err) {
 	case codeInvalidPassword, codeInvalidAuthorization:

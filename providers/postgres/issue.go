@@ -13,9 +13,6 @@ import (
 	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
-// defaultLife is a role's when there is neither a leash nor a ttl.
-const defaultLife = time.Hour
-
 // Issue makes a role in one round trip.
 //
 // With a leash, the role ends that much later unless renewed; ttl is the end that no renewal passes. Without a leash it ends after
@@ -47,23 +44,10 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if q.ttl > 0 {
 		lease.MaxExpire = lease.Issued.Add(q.ttl)
 	}
-	lease.Renewable = q.ttl == 0 || s.life(q) < q.ttl
+	lease.Renewable = q.ttl == 0 || sqluser.Life(s.settings.Leash, q.ttl) < q.ttl
 	return providers.Credential{
 		Fields: s.fields(lease.ID, password, q.database), Lease: lease, Warnings: answer.warnings(q),
 	}, nil
-}
-
-// life is how long a new role lives.
-func (s *Session) life(q request) time.Duration {
-	switch leash := s.settings.Leash; {
-	case leash > 0 && q.ttl > 0:
-		return min(leash, q.ttl)
-	case leash > 0:
-		return leash
-	case q.ttl > 0:
-		return q.ttl
-	}
-	return defaultLife
 }
 
 // makeRole makes a role of a new name. A connection that broke may have made it all the same: the intent stays, and is revoked with the rest.
@@ -76,7 +60,7 @@ func (s *Session) makeRole(ctx context.Context, q request, verifier string) (pro
 			return failf(err, "noting role %s before making it", lease.ID)
 		}
 		lease.Issued = time.Now()
-		results, err := c.exec(ctx, createRole(lease.ID, q, verifier, s.life(q), roleComment(s.settings.Run, q.group)))
+		results, err := c.exec(ctx, createRole(lease.ID, q, verifier, sqluser.Life(s.settings.Leash, q.ttl), roleComment(s.settings.Run, q.group)))
 		if err != nil {
 			return explainIssue(q, err)
 		}
@@ -193,7 +177,7 @@ func explainIssue(q request, err error) error {
 			plain{err})
 		why = strings.Replace(why, " ["+codePowerfulGroup+"]", "", 1)
 	case "": // not the server's words
-		return explain(doing, unanswered{err})
+		return explain(doing, providers.Unanswered(err))
 	default:
 		return explain(doing, err)
 	}

@@ -60,24 +60,6 @@ func TestIssuedRoleIsNamedForItsRunAndEndsWithTheLeash(t *testing.T) {
 	}
 }
 
-func TestLifeIsTheLeashWithinTheTTLAndAnHourWithoutEither(t *testing.T) {
-	tests := []struct {
-		leash, ttl, want time.Duration
-	}{
-		{0, 0, time.Hour},
-		{5 * time.Minute, 0, 5 * time.Minute},
-		{0, 15 * time.Minute, 15 * time.Minute},
-		{5 * time.Minute, time.Minute, time.Minute},
-		{5 * time.Minute, time.Hour, 5 * time.Minute},
-	}
-	for _, test := range tests {
-		s := newSession(target{}, providers.Settings{Leash: test.leash})
-		if got := s.life(request{ttl: test.ttl}); got != test.want {
-			t.Errorf("leash %s, ttl %s: %s, want %s", test.leash, test.ttl, got, test.want)
-		}
-	}
-}
-
 func TestFieldsAreWhatAClientNeedsAndOnlySecretsAreSecret(t *testing.T) {
 	s := openShop(t)
 	c, fields := s.Issue("readonly", "database=other")
