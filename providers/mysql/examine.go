@@ -15,7 +15,7 @@ func (s *Session) Examine(ctx context.Context, requests []providers.Request) []p
 	e := &examination{session: s}
 	if err := again(ctx, func() error {
 		e.found = nil
-		return s.use(ctx, func(c *connection) error { return e.server(ctx, c) })
+		return s.Use(ctx, func(c *connection) error { return e.server(ctx, c) })
 	}); err != nil {
 		e.add(providers.Fail, "", "", "%v", failed(err, "asking the server about itself"))
 		return e.found
@@ -90,7 +90,7 @@ func (e *examination) local() bool {
 func (e *examination) role(ctx context.Context, q request) {
 	var warnings []string
 	err := again(ctx, func() error {
-		return e.session.use(ctx, func(c *connection) (err error) {
+		return e.session.Use(ctx, func(c *connection) (err error) {
 			warnings, err = c.judge(ctx, q)
 			return err
 		})

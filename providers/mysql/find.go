@@ -58,7 +58,7 @@ var aUser = regexp.MustCompile(`^wc_[a-z0-9_]{1,8}_([a-z0-9_]{1,8})_[a-z2-7]{11}
 func (s *Session) find(ctx context.Context, condition string) (leases []providers.Lease, err error) {
 	err = again(ctx, func() error {
 		leases = nil
-		return s.use(ctx, func(c *connection) error {
+		return s.Use(ctx, func(c *connection) error {
 			roles := "SELECT GROUP_CONCAT(m.Role) FROM mysql.roles_mapping m WHERE m.User = u.User AND m.Host = u.Host"
 			if !c.mariadb {
 				roles = "SELECT GROUP_CONCAT(m.FROM_USER) FROM mysql.role_edges m WHERE m.TO_USER = u.User AND m.TO_HOST = u.Host"

@@ -46,7 +46,7 @@ func TestAGivenServerServes(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second) // the test's own is over while it cleans up
 		defer cancel()
 		if err := again(ctx, func() error { // the guard ends the session that made what it revokes
-			return s.use(ctx, func(c *connection) (err error) {
+			return s.Use(ctx, func(c *connection) (err error) {
 				results, err = c.exec(ctx, statements)
 				return err
 			})
@@ -152,7 +152,7 @@ func TestAGivenServerServes(t *testing.T) {
 
 	// An administrator with no more rights than the documentation asks of MySQL. (MariaDB's has a test of its own.)
 	mariadb := false
-	if err := s.use(harness.Within(t, 60*time.Second), func(c *connection) error { mariadb = c.mariadb; return nil }); err != nil || mariadb {
+	if err := s.Use(harness.Within(t, 60*time.Second), func(c *connection) error { mariadb = c.mariadb; return nil }); err != nil || mariadb {
 		return
 	}
 	password := sqluser.NewPassword()

@@ -37,7 +37,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 // makeUser makes a user of a new name. A connection that broke may have made it all the same: the intent stays, and is revoked with the rest.
 func (s *Session) makeUser(ctx context.Context, q *request, password string) (l providers.Lease, warnings []string, err error) {
 	l = providers.Lease{Provider: Name, ID: newUserName(q.role, s.settings.Run)}
-	err = s.use(ctx, func(c *connection) error {
+	err = s.Use(ctx, func(c *connection) error {
 		if q.database == "" {
 			q.database = c.database
 		}

@@ -19,7 +19,7 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 	var sent time.Time
 	var life time.Duration
 	err := again(ctx, func() error {
-		return s.use(ctx, func(c *connection) error {
+		return s.Use(ctx, func(c *connection) error {
 			sent, life = time.Now(), increment
 			if !l.MaxExpire.IsZero() {
 				life = min(life, l.MaxExpire.Sub(sent))

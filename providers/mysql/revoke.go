@@ -45,7 +45,7 @@ func (s *Session) settle(ctx context.Context, l providers.Lease) error {
 	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		making := false
-		err := s.use(ctx, func(c *connection) error {
+		err := s.Use(ctx, func(c *connection) error {
 			if maker == c.token {
 				return nil
 			}
@@ -78,7 +78,7 @@ func (s *Session) end(ctx context.Context, l providers.Lease, dropped *bool) err
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		var sessions []string
 		arriving := false
-		err := s.use(ctx, func(c *connection) error {
+		err := s.Use(ctx, func(c *connection) error {
 			if err := c.mayEndSessions(); err != nil {
 				return err
 			}

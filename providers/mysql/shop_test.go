@@ -86,7 +86,7 @@ func (s *shop) Connected(l providers.Lease) bool {
 
 func (s *shop) Impatient(idle time.Duration) sqlpromises.Session {
 	session := newSession(s.target(), s.Settings())
-	session.login.Idle = idle
+	session.Idle = idle
 	return session
 }
 

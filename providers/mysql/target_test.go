@@ -142,7 +142,7 @@ func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
 		}
 		session := opened.(*Session)
 		var cipher string
-		if err := session.use(harness.Within(t, 60*time.Second), func(c *connection) error {
+		if err := session.Use(harness.Within(t, 60*time.Second), func(c *connection) error {
 			results, err := c.exec(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
 			if err == nil {
 				cipher = results[0][0][1]

@@ -49,7 +49,7 @@ func (e *examination) add(level providers.Level, promise, fix, format string, ar
 // ask sends one query and gives the answer's first row to read.
 func (e *examination) ask(query string, read func(c *connection, column func(int) string)) error {
 	return again(e.ctx, func() error {
-		return e.session.use(e.ctx, func(c *connection) error {
+		return e.session.Use(e.ctx, func(c *connection) error {
 			results, err := c.exec(e.ctx, query)
 			if err != nil {
 				return err

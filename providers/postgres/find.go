@@ -46,7 +46,7 @@ func (s *Session) Lookup(ctx context.Context, role string) (providers.Lease, err
 func (s *Session) find(ctx context.Context, condition string) (leases []providers.Lease, err error) {
 	err = again(ctx, func() error {
 		leases = nil
-		return s.use(ctx, func(c *connection) error {
+		return s.Use(ctx, func(c *connection) error {
 			asked := time.Now()
 			results, err := c.exec(ctx, `select rolname, shobj_description(oid, 'pg_authid'),
 				case when isfinite(rolvaliduntil) then (extract(epoch from rolvaliduntil - clock_timestamp()) * 1000)::bigint end

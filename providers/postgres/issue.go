@@ -54,7 +54,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 func (s *Session) makeRole(ctx context.Context, q request, verifier string) (providers.Lease, issued, error) {
 	lease := providers.Lease{Provider: Name, ID: newRoleName(q.group, s.settings.Run)}
 	var answer issued
-	err := s.use(ctx, func(c *connection) error {
+	err := s.Use(ctx, func(c *connection) error {
 		lease.Scope = s.scope(q.group, c)
 		if err := s.settings.Intending(lease); err != nil {
 			return failf(err, "noting role %s before making it", lease.ID)

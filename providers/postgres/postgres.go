@@ -60,7 +60,7 @@ func (Provider) Open(ctx context.Context, s providers.Settings) (providers.Sessi
 		return nil, providers.Refused(failf(err, "the administrator's connection"))
 	}
 	session := newSession(target, s)
-	if err := session.use(ctx, func(*connection) error { return nil }); err != nil {
+	if err := session.Use(ctx, func(*connection) error { return nil }); err != nil {
 		return nil, err
 	}
 	return session, nil

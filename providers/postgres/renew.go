@@ -19,7 +19,7 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 	var left time.Duration
 	var sent time.Time
 	err := again(ctx, func() error {
-		return s.use(ctx, func(c *connection) error {
+		return s.Use(ctx, func(c *connection) error {
 			sent = time.Now()
 			life := increment
 			if !l.MaxExpire.IsZero() {

@@ -85,7 +85,7 @@ func (s *Session) revokeOnce(ctx context.Context, l providers.Lease, look bool, 
 func (s *Session) settle(ctx context.Context, l providers.Lease, look bool) (exists bool, err error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		var making bool
-		err := s.use(ctx, func(c *connection) error {
+		err := s.Use(ctx, func(c *connection) error {
 			maker := l.Scope[scopeMaker]
 			if maker == c.token && !look {
 				exists = true
@@ -137,7 +137,7 @@ type preparedTx struct{ gid, database string }
 // the group, whose member it becomes by the same step). The membership ends with the role.
 func (s *Session) disable(ctx context.Context, l providers.Lease) (remains, error) {
 	var left remains
-	err := s.use(ctx, func(c *connection) error {
+	err := s.Use(ctx, func(c *connection) error {
 		join := ""
 		if !c.superuser() {
 			join = "GRANT " + ident(l.ID) + " TO CURRENT_USER"
@@ -187,7 +187,7 @@ func readRemains(results []*pgconn.Result) (remains, error) {
 func (s *Session) endSessions(ctx context.Context, oid string) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		var pids []string
-		err := s.use(ctx, func(c *connection) error {
+		err := s.Use(ctx, func(c *connection) error {
 			results, err := c.exec(ctx, "select pid, pg_terminate_backend(pid) from pg_stat_activity where usesysid = "+oid)
 			if err != nil {
 				return err
@@ -218,7 +218,7 @@ var errStillThere = errors.New("it was dropped, and yet the role or a session of
 // A session that was past the check of its login when the role was barred may show up only now. It is told to end too; and it
 // could do nothing: the memberships, by which a role made here has all its rights, went with the role.
 func (s *Session) drop(ctx context.Context, l providers.Lease, oid string) error {
-	return s.use(ctx, func(c *connection) error {
+	return s.Use(ctx, func(c *connection) error {
 		results, err := c.exec(ctx, "BEGIN; "+flushed+"; DROP ROLE IF EXISTS "+ident(l.ID)+`; COMMIT;
 			select count(*) from pg_roles where rolname = `+literal(l.ID)+`;
 			select count(pg_terminate_backend(pid)) from pg_stat_activity where usesysid = `+oid)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/with-creds/with-creds/providers"
 )
 
 // IdleTime is how long a login stays open unused. A build of an hour must not hold one of the server's connections (100 or 151 by
@@ -23,7 +25,7 @@ type Conn interface {
 	Close()
 }
 
-// A Login is an administrator's login: a single connection, opened when needed, on which concurrent calls take turns, and closed when it
+// A Login is an administrator's login, and the part of a session that is every provider's: a single connection, opened when needed, on which concurrent calls take turns, and closed when it
 // has not been used for a while. A call waits for its turn no longer than its context lets it.
 type Login[C Conn] struct {
 	Idle time.Duration // set before the first use, if at all
@@ -81,17 +83,20 @@ func (l *Login[C]) Use(ctx context.Context, f func(C) error) error {
 	return err
 }
 
-// Close closes the connection, for good. A call that still has it when ctx is done will not outlive its own deadline.
-func (l *Login[C]) Close(ctx context.Context) {
+// Close closes the connection, for good; nothing is left to prove. A call that still has it when ctx is done will not outlive its own deadline.
+func (l *Login[C]) Close(ctx context.Context) (providers.Proof, error) {
 	select {
 	case <-l.turn:
+		l.closed = true
+		l.disconnect()
+		l.turn <- struct{}{}
 	case <-ctx.Done():
-		return
 	}
-	l.closed = true
-	l.disconnect()
-	l.turn <- struct{}{}
+	return providers.Proven, nil
 }
+
+// Own is nil: the administrator's login is not the run's to end.
+func (l *Login[C]) Own() *providers.Lease { return nil }
 
 // closeIdle closes the connection once it has not been used for the idle time.
 func (l *Login[C]) closeIdle() {
