@@ -5,10 +5,6 @@
 package receipt
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -79,32 +75,4 @@ type CI struct {
 	Job    string `json:"job,omitempty"`
 	ID     string `json:"id,omitempty"` // the CI's own, which no other job has
 	URL    string `json:"url,omitempty"`
-}
-
-// Write puts the receipt at path, whole or not at all: a reader never sees half of one. It is the run's last deed, when its guard is gone; a process killed in the
-// midst of it leaves .with-creds-receipt-… in the same directory.
-func (r Receipt) Write(path string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("receipt: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".with-creds-receipt-*")
-	if err != nil {
-		return fmt.Errorf("receipt: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(text, '\n'))
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("receipt: writing %s: %w", path, err)
-	}
-	return nil
 }
