@@ -8,15 +8,20 @@ import (
 )
 
 // flagsFirst puts the flags of a command before its arguments, for the flag parser stops at the first argument: `lease revoke ID --sync` would take
-// --sync for a second ID. A line without a command is left as it is, and one of run, whose arguments are a program's that lacks its --. Who asks for help in the
-// middle of a line is given that alone.
+// --sync for a second ID. Flags before the command's name are the command's as well, and go first of all: the parser would give `--leash 30s run` to nobody. A line
+// without a command is left as it is, and so is what follows run, whose arguments are a program's that lacks its --. Who asks for help in the middle of a line
+// is given that alone.
 func flagsFirst(app *cli.App, args []string) []string {
 	known, commands := app.Flags, app.Commands
-	begin := 1 // of the arguments of the command
+	path := args[:1:1]           // with-creds and the names of commands
+	var before, flagged []string // the flags before the last of those, and after it
+	begin := 1                   // of the arguments of the command
 	for i := 1; i < len(args); i++ {
 		if isFlag(args[i]) {
-			if takesNext(known, args[i]) {
+			flagged = append(flagged, args[i])
+			if takesNext(known, args[i]) && i+1 < len(args) {
 				i++
+				flagged = append(flagged, args[i])
 			}
 			continue
 		}
@@ -25,14 +30,22 @@ func flagsFirst(app *cli.App, args []string) []string {
 			break
 		}
 		known, commands, begin = commands[command].Flags, commands[command].Subcommands, i+1
+		path, before, flagged = append(path, args[i]), append(before, flagged...), nil
 	}
-	if begin == 1 || args[begin-1] == "run" {
+	if begin == 1 {
 		return args
+	}
+	path = append(path, before...)
+	if args[begin-1] == "run" {
+		return append(path, args[begin:]...)
 	}
 	for i := begin; i < len(args); i++ {
 		if args[i] == "-h" || args[i] == "--help" {
-			return append(slices.Clone(args[:begin]), "--help")
+			return append(path, "--help")
 		}
+	}
+	if len(commands) > 0 { // the command that is meant is not named, or misspelt: that is to be told, and not of flags
+		return args
 	}
 	var said, rest []string
 	for i := begin; i < len(args); i++ {
@@ -46,7 +59,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 			said = append(said, args[i])
 		}
 	}
-	return slices.Concat(args[:begin], said, rest)
+	return slices.Concat(path, said, rest)
 }
 
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
