@@ -83,6 +83,20 @@ func (r *run) notInherited() []string {
 	return bind.NotInherited(r.Specs, r.Bind)
 }
 
+// findNamed warns of variables that are named and are not there: a misspelt name would leave a secret in the output.
+func (r *run) findNamed() {
+	for _, name := range r.MaskEnv {
+		if value, _ := r.lookupEnv(name); value == "" && r.Mask {
+			r.Log.Warn("--mask-env %s: there is no such variable, or it is empty: nothing of it is masked", name)
+		}
+	}
+	for _, name := range r.PassEnv {
+		if _, found := r.lookupEnv(name); !found {
+			r.Log.Warn("--pass-env %s: there is no such variable in the environment: nothing of it is passed on", name)
+		}
+	}
+}
+
 // lookupEnv reads this process's environment as it was given.
 func (r *run) lookupEnv(name string) (string, bool) {
 	for _, nv := range r.Env {

@@ -17,8 +17,13 @@ func (r *run) maskSecrets() {
 		r.masker.Add(r.Lent.Secrets...) // what is too short for it was told when the session began
 	}
 	if r.Mask {
-		for _, w := range r.masker.Add(r.MaskNow...) {
-			r.Log.Warn("--mask-env: %s", w)
+		var values []string
+		for _, name := range r.MaskEnv {
+			value, _ := r.lookupEnv(name)
+			values = append(values, value)
+		}
+		for _, w := range r.masker.Add(values...) {
+			r.Log.Warn("--mask-env %s: its value is shorter than %d bytes and is not masked", r.MaskEnv[w.Index], mask.MinLength)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type Options struct {
 	PassEnv []string // what the command may inherit although it is a secret of with-creds' own, or a preset keeps it away
 	DropEnv []string // variables it may not, beside those that the providers name
 	Mask    bool     // the secrets in the command's output
-	MaskNow []string // values the command already has, to be masked as well
+	MaskEnv []string // variables the command already has, whose values are masked as well
 	Hold    *Hold    // instead of a command: others are given the credentials
 	Lent    *Lent    // instead of specs: the credentials are another's
 	// Masking returns the line that makes the CI's log filter mask a value; nil: it has none.

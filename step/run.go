@@ -115,6 +115,7 @@ func (r *run) fail(err error) {
 
 // check judges settings and specs. Nothing was started and nothing sent.
 func (r *run) check() error {
+	r.findNamed()
 	if r.Lent != nil {
 		return nil
 	}

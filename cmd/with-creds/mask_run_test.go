@@ -26,7 +26,7 @@ func TestMaskEnvMasksAVariableTheCommandHasAnyway(t *testing.T) {
 	token, key := rand.Text(), rand.Text()
 	env := map[string]string{"DEPLOY_KEY": key, "PIN": "1234"}
 	o := minted(t, token, env, "--mask-env", "DEPLOY_KEY", "--mask-env", "PIN", "--", "sh", "-c", `echo "$TOKEN, $DEPLOY_KEY, $PIN"; echo "$DEPLOY_KEY" | od -An -tx1 | tr -d ' \n' >&2`).run(t)
-	o.want(t, 0, "value 2 is not masked: it is shorter than 6 bytes")
+	o.want(t, 0, "--mask-env PIN: its value is shorter than 6 bytes and is not masked")
 	if o.stdout != "***, ***, 1234\n" || !strings.Contains(o.stderr, "***0a") {
 		t.Errorf("stdout %q, stderr %q", o.stdout, o.stderr)
 	}

@@ -128,6 +128,7 @@ func (j judged) options(w *world, signals <-chan os.Signal) step.Options {
 		Bind:          j.bindOptions(),
 		PassEnv:       j.PassEnv,
 		Mask:          j.Mask == "on",
+		MaskEnv:       j.MaskEnv,
 		Leash:         j.Leash,
 		Grace:         j.Grace,
 		ReadyTimeout:  j.ReadyTimeout,
@@ -142,9 +143,6 @@ func (j judged) options(w *world, signals <-chan os.Signal) step.Options {
 	}
 	if j.VaultJWTName != "" {
 		o.DropEnv = append(o.DropEnv, j.VaultJWTName)
-	}
-	for _, name := range j.MaskEnv {
-		o.MaskNow = append(o.MaskNow, env[name])
 	}
 	if j.ci != nil {
 		o.CI = &receipt.CI{System: j.ci.System, Job: j.ci.Name, ID: j.ci.ID, URL: j.ci.URL}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 	"github.com/urfave/cli/v2"
+
+	"github.com/with-creds/with-creds/step/spec"
 )
 
 // settings is the one definition of every setting of with-creds itself. Each field has four spellings, strongest first:
@@ -187,6 +189,13 @@ func kind(t reflect.Type) string {
 func (s settings) judge() error {
 	v := reflect.ValueOf(s)
 	for _, f := range fields() {
+		if names, ok := v.FieldByIndex(f.Index).Interface().([]string); ok {
+			for _, name := range names {
+				if !spec.IsName(name) { // it is not repeated: it may be the value
+					return fmt.Errorf("--%s (%s): what is given is not the name of a variable: write NAME, not $NAME; of several NAME,NAME", f.flag, f.env)
+				}
+			}
+		}
 		if allowed := choices[f.flag]; allowed != nil && !slices.Contains(allowed, v.FieldByIndex(f.Index).String()) {
 			return fmt.Errorf("--%s (%s): %q is not one of %s", f.flag, f.env, v.FieldByIndex(f.Index), strings.Join(allowed, ", "))
 		}
