@@ -7,8 +7,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
+	"unicode"
 
 	"github.com/joho/godotenv"
 
@@ -38,7 +41,11 @@ func dotenvLayer(named, dir string, inCI bool) (map[string]string, string, error
 	if named == "" && inCI {
 		return nil, fmt.Sprintf("not reading %s: in CI a file is read only when named with --config", path), nil
 	}
-	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	const most = 1 << 20
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && len(text) > most {
+		err = errors.New("it is longer than 1 MiB, which no file of settings is")
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("reading %s: %w", path, err)
 	}
@@ -57,6 +64,9 @@ func openConfig(path string, named bool) (*os.File, error) {
 		flags |= noFollow
 	}
 	f, err := os.OpenFile(path, flags, 0)
+	if !named && errors.Is(err, syscall.ELOOP) {
+		return nil, errors.New("it is a link; name it with --config if you trust it")
+	}
 	if err != nil || named {
 		return f, err
 	}
@@ -71,12 +81,36 @@ func openConfig(path string, named bool) (*os.File, error) {
 	return f, nil
 }
 
-// parseDotenv is godotenv without its traps: its errors quote the file, which may hold a secret, and it reads a bare spec line,
-// `vault:database/creds/readonly`, as the variable "vault".
+// parseDotenv is godotenv without its traps: its errors quote the file, which may hold a secret; it reads a bare spec line, `vault:database/creds/readonly`, as the
+// variable "vault"; the last of two lines of one name counts; and a $ in a password, with what follows it, becomes nothing.
 func parseDotenv(text string) (map[string]string, error) {
+	text = strings.TrimPrefix(text, "\ufeff") // the mark that Windows editors put first
+	bad := func(line int) error {
+		return fmt.Errorf("line %d is not NAME=value (dotenv syntax; specs go into WITH_CREDS=\"…\", one a line)", line)
+	}
+	last := 1
+	defined := map[string]int{} // in which line
+	for _, a := range assignments(text) {
+		last = a.line
+		one, err := godotenv.Unmarshal(a.text)
+		if _, nameless := one[""]; err != nil || nameless || len(one) != 1 {
+			return nil, bad(a.line)
+		}
+		for name, value := range one {
+			switch first, twice := defined[name]; {
+			case twice && name == "WITH_CREDS":
+				return nil, fmt.Errorf("line %d: WITH_CREDS is in line %d already; it takes several specs, one a line, between two double quotes", a.line, first)
+			case twice:
+				return nil, fmt.Errorf("line %d: %s is in line %d already", a.line, name, first)
+			case a.expands(name, value, defined):
+				return nil, fmt.Errorf("line %d: the value of %s has a $ that stands for a variable, which no line before defines: put the value into single quotes, or write \\$", a.line, name)
+			}
+			defined[name] = a.line
+		}
+	}
 	values, err := godotenv.Unmarshal(text)
 	if err != nil {
-		return nil, fmt.Errorf("line %d is not NAME=value (dotenv syntax; specs go into WITH_CREDS=\"…\", one a line)", firstBadLine(text))
+		return nil, bad(last)
 	}
 	known := map[string]bool{}
 	for _, f := range fields() {
@@ -98,14 +132,67 @@ func parseDotenv(text string) (map[string]string, error) {
 	return values, nil
 }
 
-// firstBadLine finds the line after which the text can no longer be read, counting from 1.
-func firstBadLine(text string) int {
-	lines := strings.SplitAfter(text, "\n")
-	last := 1
-	for i := range lines {
-		if _, err := godotenv.Unmarshal(strings.Join(lines[:i+1], "")); err == nil {
-			last = i + 2
+// An assignment is one NAME=value of a dotenv text, or what stands in the place of one.
+type assignment struct {
+	line int // in which it begins, counted from 1
+	text string
+}
+
+// assignments cuts a text where godotenv does: at line ends, but those between two quotes.
+func assignments(text string) []assignment {
+	var all []assignment
+	line := 1
+	for rest := strings.ReplaceAll(text, "\r\n", "\n"); ; {
+		begin := strings.TrimLeftFunc(rest, unicode.IsSpace)
+		line += strings.Count(rest[:len(rest)-len(begin)], "\n")
+		if begin == "" {
+			return all
+		}
+		end := lengthOfOne(begin)
+		if begin[0] != '#' {
+			all = append(all, assignment{line, begin[:end]})
+		}
+		line += strings.Count(begin[:end], "\n")
+		rest = begin[end:]
+	}
+}
+
+// lengthOfOne is how long the assignment, or comment, is that a text begins with.
+func lengthOfOne(text string) int {
+	end := len(text)
+	if i := strings.IndexAny(text, "\r\n"); i >= 0 {
+		end = i
+	}
+	sign := strings.IndexAny(text[:end], "=:")
+	if text[0] == '#' || sign < 0 {
+		return end
+	}
+	quoted := strings.TrimLeft(text[sign+1:], " \t\v\f")
+	if quoted == "" || quoted[0] != '"' && quoted[0] != '\'' {
+		return end
+	}
+	for i := 1; i < len(quoted); i++ {
+		if quoted[i] == quoted[0] && quoted[i-1] != '\\' {
+			return len(text) - len(quoted) + i + 1
 		}
 	}
-	return min(last, len(lines))
+	return len(text)
+}
+
+var namesAfterDollar = regexp.MustCompile(`\$\(?\{?([A-Z0-9_]+)`)
+
+// expands reports whether the value would be another if the variables were defined that it may name and no line before defines. Where a $ names one, what with
+// quotes, backslashes and comments, is godotenv's to say.
+func (a assignment) expands(name, value string, defined map[string]int) bool {
+	var others strings.Builder
+	for _, match := range namesAfterDollar.FindAllStringSubmatch(a.text, -1) {
+		if _, found := defined[match[1]]; !found {
+			others.WriteString(match[1] + "=x\n")
+		}
+	}
+	if others.Len() == 0 {
+		return false
+	}
+	values, err := godotenv.Unmarshal(others.String() + a.text)
+	return err != nil || values[name] != value
 }
