@@ -30,6 +30,13 @@ func Plan(specs []spec.Spec, known map[string]providers.Provider, o bind.Options
 	return bind.Plan(specs, o)
 }
 
+// binds reports whether a variable is among those that are planned.
+func binds(planned []bind.Planned, name string) bool {
+	return slices.ContainsFunc(planned, func(p bind.Planned) bool {
+		return slices.ContainsFunc(p.Variables, func(v bind.PlannedVariable) bool { return v.Name == name })
+	})
+}
+
 // UnknownProvider is the error of a name that no provider has: it lists those that there are.
 func UnknownProvider(name string, known map[string]providers.Provider) error {
 	names := slices.Sorted(maps.Keys(known))

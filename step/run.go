@@ -119,10 +119,23 @@ func (r *run) check() error {
 	if r.Lent != nil {
 		return nil
 	}
-	if _, err := Plan(r.Specs, r.Providers, r.Bind); err != nil {
+	planned, err := Plan(r.Specs, r.Providers, r.Bind)
+	if err != nil {
 		return err
 	}
-	return r.checkEnvFile()
+	if err := r.checkEnvFile(); err != nil {
+		return err
+	}
+	if r.Receipt != "" {
+		if err := receipt.Probe(r.Receipt); err != nil {
+			r.Receipt = "" // it is told once
+			return err
+		}
+	}
+	if r.Hold != nil || binds(planned, "PATH") { // of the latter it is known once it is issued
+		return nil
+	}
+	return child.Look(child.Options{Argv: r.Argv, Env: r.environ()})
 }
 
 // watch starts the guard. Without one the run goes on: the leash remains.

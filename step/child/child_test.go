@@ -66,17 +66,18 @@ func TestACommandThatCannotStartHasTheExitCodeOfEnv(t *testing.T) {
 		argv []string
 		code int
 		says string
+		look bool // that shows it beforehand
 	}{
-		{"no such name", []string{"no-such-command"}, 127, "not found in PATH"},
-		{"no such file", []string{dir + "/nothing"}, 127, "no such file"},
-		{"empty name", []string{""}, 127, "not found"},
-		{"directory", []string{dir}, 126, "is a directory"},
-		{"not executable", []string{file("plain", "echo no\n", 0o644)}, 126, "permission denied"},
-		{"interpreter missing", []string{file("lost", "#!/no/such/interpreter\n", 0o755)}, 127, "interpreter"},
-		{"for another machine", []string{file("alien", "\x7fELF\x00\x00\x00\x00garbage\n", 0o755)}, 126, "neither a program"},
-		{"being written", []string{busy}, 126, "open for writing"},
-		{"one argument too long", []string{"true", long}, 126, "bytes of arguments"},
-		{"file in place of a directory", []string{busy + "/x"}, 126, "not a directory"},
+		{"no such name", []string{"no-such-command"}, 127, "not found in PATH", true},
+		{"no such file", []string{dir + "/nothing"}, 127, "no such file", true},
+		{"empty name", []string{""}, 127, "not found", true},
+		{"directory", []string{dir}, 126, "is a directory", true},
+		{"not executable", []string{file("plain", "echo no\n", 0o644)}, 126, "permission denied", true},
+		{"interpreter missing", []string{file("lost", "#!/no/such/interpreter\n", 0o755)}, 127, "interpreter", false},
+		{"for another machine", []string{file("alien", "\x7fELF\x00\x00\x00\x00garbage\n", 0o755)}, 126, "neither a program", false},
+		{"being written", []string{busy}, 126, "open for writing", false},
+		{"one argument too long", []string{"true", long}, 126, "bytes of arguments", false},
+		{"file in place of a directory", []string{busy + "/x"}, 126, "not a directory", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Start(Options{Argv: c.argv, Env: os.Environ()})
@@ -85,6 +86,10 @@ func TestACommandThatCannotStartHasTheExitCodeOfEnv(t *testing.T) {
 			}
 			if ExitCode(err) != c.code || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%d, %v; want %d, %q", ExitCode(err), err, c.code, c.says)
+			}
+			look := Look(Options{Argv: c.argv, Env: os.Environ()})
+			if (look != nil) != c.look || look != nil && (look.Error() != err.Error() || ExitCode(look) != c.code) {
+				t.Errorf("a look says %v; the start %v", look, err)
 			}
 			if !strings.Contains(c.name, "open") && !strings.Contains(c.name, "machine") {
 				if env := exec.Command("env", append([]string{"--"}, c.argv...)...); c.code != 126 || len(c.argv) == 1 {

@@ -52,6 +52,18 @@ func find(argv, env []string, dir string) (string, error) {
 	return "", &StartError{Command: name, Code: codeNotFound, Err: errors.New("command not found in PATH")}
 }
 
+// Look reports why Start could not execute the command, with the same error, as far as that is known without trying. It starts nothing.
+func Look(o Options) error {
+	path, err := find(o.Argv, o.Env, o.Dir)
+	if err != nil {
+		return err
+	}
+	if errno, ok := errors.AsType[syscall.Errno](executable(from(o.Dir, path))); ok {
+		return refusal(o.Argv, path, o.Dir, o.Env, errno)
+	}
+	return nil
+}
+
 func searchPath(env []string) string {
 	for _, kv := range env { // the first one counts, as it does for getenv(3)
 		if v, ok := strings.CutPrefix(kv, "PATH="); ok {

@@ -34,3 +34,9 @@ func find(argv, _ []string, _ string) (string, error) {
 func refusal(argv []string, path, _ string, _ []string, err error) *StartError {
 	return &StartError{Command: argv[0], Code: codeNotExecutable, Err: fmt.Errorf("%s: %w", path, err)}
 }
+
+// Look reports why Start could not execute the command, with the same error, as far as that is known without trying. It starts nothing.
+func Look(o Options) error {
+	_, err := find(o.Argv, o.Env, o.Dir)
+	return err
+}
