@@ -39,6 +39,12 @@ type Provider interface {
 	SecretEnv() []string
 }
 
+// A Foreseer is a Provider that knows beforehand which fields a credential will have, so that a field there is not is refused before anything is issued.
+type Foreseer interface {
+	// Fields are the names of the fields of what a request is answered with: those that are always there, and those that may be.
+	Fields(r Request) (always, sometimes []string)
+}
+
 // A Session is one authenticated connection. Its methods may be called concurrently.
 type Session interface {
 	// Issue makes one credential. On an error nothing is left behind, or what may be left has been told to

@@ -27,6 +27,12 @@ func Plan(specs []spec.Spec, known map[string]providers.Provider, o bind.Options
 			return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 		}
 	}
+	o.Fields = func(r providers.Request) (always, sometimes []string) {
+		if p, ok := known[r.Provider].(providers.Foreseer); ok {
+			return p.Fields(r)
+		}
+		return nil, nil
+	}
 	return bind.Plan(specs, o)
 }
 

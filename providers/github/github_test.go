@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,6 +87,9 @@ func (b *bench) issue(s *Session, query string) (providers.Credential, map[strin
 	c, err := s.Issue(within(b.t, 60*time.Second), ask(query))
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if always, _ := (Provider{}).Fields(ask(query)); !slices.Equal(c.FieldNames(), always) {
+		b.t.Errorf("it has the fields %q; foreseen were %q", c.FieldNames(), always)
 	}
 	fields := map[string]string{}
 	for _, f := range c.Fields {

@@ -140,6 +140,13 @@ func (g grant) judge(q request) []string {
 	return warnings
 }
 
+var _ providers.Foreseer = Provider{}
+
+// Fields are those that Session.fields makes.
+func (Provider) Fields(providers.Request) (always, sometimes []string) {
+	return []string{"token", "username", "password", "url", "host", "api_url", "owner", "repositories", "permissions", "expires_at"}, nil
+}
+
 func (s *Session) fields(g grant, account string) []providers.Field {
 	host := strings.TrimPrefix(strings.TrimPrefix(s.target.Server, "https://"), "http://")
 	var names []string

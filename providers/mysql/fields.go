@@ -7,6 +7,13 @@ import (
 	"github.com/with-creds/with-creds/providers"
 )
 
+var _ providers.Foreseer = Provider{}
+
+// Fields are those that Session.fields makes.
+func (Provider) Fields(providers.Request) (always, sometimes []string) {
+	return []string{"username", "password", "host", "url"}, []string{"port", "socket", "database", "ssl_ca"}
+}
+
 // fields are a credential's: those that every client needs, then what the administrator's connection was given and the command's needs
 // too. Over a socket, host is localhost, by which clients mean a socket. The administrator's client certificate is not among them.
 func (s *Session) fields(user, password, database string) []providers.Field {

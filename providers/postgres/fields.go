@@ -8,6 +8,14 @@ import (
 	"github.com/with-creds/with-creds/providers"
 )
 
+var _ providers.Foreseer = Provider{}
+
+// Fields are those that Session.fields makes.
+func (Provider) Fields(providers.Request) (always, sometimes []string) {
+	return []string{"username", "password", "host", "port", "database", "url"},
+		[]string{"sslmode", "sslrootcert", "sslnegotiation", "target_session_attrs"}
+}
+
 // fields are a credential's: those that every client needs, then the settings of libpq's that the administrator's connection was given
 // and the command's needs too. The administrator's client certificate is not among them.
 func (s *Session) fields(role, password, database string) []providers.Field {

@@ -32,6 +32,9 @@ type Options struct {
 	AllowEnv []string          // names that a written binding may use although they change how programs load code
 	// Parent is the environment that the command's is made of, for what is added to a list in it; nil: there is none.
 	Parent func(name string) (string, bool)
+	// Fields names the fields that the credential for a request will have, and those that it may have; none where that is known only once it is
+	// issued. Nil: of no request it is known.
+	Fields func(providers.Request) (always, sometimes []string)
 }
 
 // A Value is one variable of the command, made from a credential.
@@ -182,18 +185,22 @@ func defaults(s spec.Spec, c providers.Credential) ([]binding, error) {
 	if len(c.Fields) == 0 {
 		return nil, fmt.Errorf("%s: the credential has no fields to bind", s.Request.Source())
 	}
-	prefix := DefaultPrefix(s.Request)
 	from := map[string]string{}
 	var all []binding
 	for _, f := range c.Fields {
-		name := prefix + sanitise(f.Name)
-		if other, taken := from[name]; taken {
-			return nil, fmt.Errorf("%s: the fields %s and %s would both be named %s; bind them by name (NAME=field)", s.Request.Source(), plain(other), plain(f.Name), name)
+		b := defaultOf(s, f.Name)
+		if other, taken := from[b.Name]; taken {
+			return nil, fmt.Errorf("%s: the fields %s and %s would both be named %s; bind them by name (NAME=field)", s.Request.Source(), plain(other), plain(f.Name), b.Name)
 		}
-		from[name] = f.Name
-		all = append(all, binding{Binding: spec.Binding{Name: name, Template: spec.FieldTemplate(f.Name)}, origin: fromDefault})
+		from[b.Name] = f.Name
+		all = append(all, b)
 	}
 	return all, nil
+}
+
+// defaultOf binds a field to its default name.
+func defaultOf(s spec.Spec, field string) binding {
+	return binding{Binding: spec.Binding{Name: DefaultPrefix(s.Request) + sanitise(field), Template: spec.FieldTemplate(field)}, origin: fromDefault}
 }
 
 // DefaultPrefix is what the names of a spec without bindings begin with: the last element of the path (of a command: of

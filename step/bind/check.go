@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/spec"
 	"github.com/with-creds/with-creds/step/spec/nearest"
@@ -46,10 +47,17 @@ func Check(specs []spec.Spec, o Options) error {
 	}
 	by := map[string]string{} // name → the source that binds it
 	for _, s := range specs {
-		bindings, err := o.resolve(s)
+		bindings, err := o.foresee(s)
 		if err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		if len(bindings) == 0 { // whatever names its fields will have, the same request has the same
+			if all := s.String(); by[all] != "" {
+				errs = append(errs, fmt.Errorf("%s: is asked for twice, and both would be bound to %s…; bind the fields of one of the two by name (NAME=field)", s.Request.Source(), DefaultPrefix(s.Request)))
+			} else {
+				by[all] = s.Request.Source()
+			}
 		}
 		twice := map[string][]string{} // names by the source that has bound them already
 		for _, b := range bindings {
@@ -57,8 +65,9 @@ func Check(specs []spec.Spec, o Options) error {
 				errs = append(errs, fmt.Errorf("%s: %w", s.Request.Source(), err))
 				continue
 			}
-			if err := known(b.Template.Fields()); err != nil {
+			if err := o.known(s, b); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %s: %w", s.Request.Source(), b.Name, err))
+				continue
 			}
 			if b.Optional {
 				continue // whether it will be bound, and so twice, is known only from the credential's fields
@@ -82,14 +91,49 @@ func Check(specs []spec.Spec, o Options) error {
 	return errors.Join(errs...)
 }
 
-// known refuses the name of a field that with-creds itself would have to add and does not know. What a server has is its own affair.
-func known(fields []string) error {
-	for _, name := range fields {
-		if all := serve.Names(); serve.Adds(name) && !slices.Contains(all, name) {
-			return fmt.Errorf("nothing is called %s%s; there are %s", name, nearest.DidYouMean(name, all), strings.Join(all, ", "))
+// known refuses the name of a field that there cannot be: one that with-creds itself would have to add and does not know, or one that the credential will not have, where
+// that is known.
+func (o Options) known(s spec.Spec, b binding) error {
+	foreseen := o.foreseen(s.Request)
+	for _, name := range b.Template.Fields() {
+		what, all := "there is no field", foreseen
+		if serve.Adds(name) {
+			what, all = "nothing is called", serve.Names()
+		} else if b.Optional {
+			continue
+		}
+		if len(all) > 0 && !slices.Contains(all, name) {
+			return fmt.Errorf("%s %s%s; there are %s", what, plain(name), nearest.DidYouMean(name, all), strings.Join(all, ", "))
 		}
 	}
 	return nil
+}
+
+// foreseen are all fields that the credential for a request can have; none: that is not known.
+func (o Options) foreseen(r providers.Request) []string {
+	if o.Fields == nil {
+		return nil
+	}
+	always, sometimes := o.Fields(r)
+	return slices.Concat(always, sometimes)
+}
+
+// foresee is resolve, with the bindings of the default form too where the fields are known.
+func (o Options) foresee(s spec.Spec) ([]binding, error) {
+	if !isDefault(s) || o.Fields == nil {
+		return o.resolve(s)
+	}
+	always, sometimes := o.Fields(s.Request)
+	var all []binding
+	for _, name := range always {
+		all = append(all, defaultOf(s, name))
+	}
+	for _, name := range sometimes {
+		b := defaultOf(s, name)
+		b.Optional = true
+		all = append(all, b)
+	}
+	return all, nil
 }
 
 // Added lists the fields that with-creds itself has to add to a spec's credential (see package serve); most need none.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/spec"
 )
 
@@ -14,6 +15,12 @@ func TestCheckRefusesBeforeAnythingIsIssued(t *testing.T) {
 	o := Options{
 		Presets:  map[string]string{"mine": "API_URL='https://{user}@x' API_KEY=key?", "bad-idea": "PATH=path"},
 		AllowEnv: []string{"NODE_OPTIONS"},
+		Fields: func(r providers.Request) (always, sometimes []string) {
+			if r.Provider == "foreseen" {
+				return []string{"username", "password"}, []string{"port"}
+			}
+			return nil, nil
+		},
 	}
 	for _, c := range []struct {
 		specs string
@@ -28,6 +35,15 @@ func TestCheckRefusesBeforeAnythingIsIssued(t *testing.T) {
 		{"vault:a X=a X=b", []string{"X is already bound by vault:a"}},
 		{"vault:a X=a\nvault:b X=b", []string{"vault:b: X is already bound by vault:a"}},
 		{"vault:a X=a\nvault:b x=b", nil},
+		{"vault:a\nvault:a", []string{"vault:a: is asked for twice, and both would be bound to A_…"}},
+		{"vault:a\nvault:b/a\nvault:a?x=y", nil},
+		{"foreseen:a A=username B='{password|url}' C=port D=served:ssh-agent", nil},
+		{"foreseen:a A=usrname", []string{`foreseen:a: A: there is no field usrname (did you mean "username"?); there are username, password, port`}},
+		{"foreseen:a as=postgres", nil}, // what it lacks is optional
+		{"foreseen:a as=aws", []string{"foreseen:a: AWS_ACCESS_KEY_ID: there is no field access_key"}},
+		{"foreseen:a\nforeseen:b/a", []string{"foreseen:b/a: A_USERNAME is already bound by foreseen:a", "A_PASSWORD"}},
+		{"foreseen:a\nvault:b A_USERNAME=x", []string{"vault:b: A_USERNAME is already bound by foreseen:a"}},
+		{"foreseen:a\nvault:b A_PORT=x", nil}, // it may have none
 		{"vault:a as=postgres PGUSER=u", []string{"PGUSER is already bound"}},
 		{"vault:a as=postgres\nvault:b?cn=h1dd3n as=postgres", []string{"vault:b: PGUSER, PGPASSWORD are already bound by vault:a; give one"}},
 		{"vault:a as=git\nvault:b as=git", []string{"GIT_TERMINAL_PROMPT are already bound by vault:a; one run serves one git host"}},

@@ -7,8 +7,8 @@ type Planned struct {
 	Source    string            `json:"source"` // without parameters
 	Preset    string            `json:"preset,omitempty"`
 	Variables []PlannedVariable `json:"variables,omitempty"`
-	// EveryField is set for a spec without bindings: each field the credential turns out to have is bound to
-	// DefaultPrefix followed by its name. Variables is empty then.
+	// EveryField is set for a spec without bindings whose fields are not known yet: each that the credential turns out to have is
+	// bound to DefaultPrefix followed by its name. Variables is empty then.
 	EveryField    bool   `json:"every_field,omitempty"`
 	DefaultPrefix string `json:"default_prefix,omitempty"`
 	// NotInherited are variables that the command is not given as its parent had them; see Preset.NotInherited.
@@ -31,12 +31,12 @@ func Plan(specs []spec.Spec, o Options) ([]Planned, error) {
 	var all []Planned
 	for _, s := range specs {
 		p := Planned{Source: s.Request.Source(), Preset: s.Preset, NotInherited: NotInherited([]spec.Spec{s}, o)}
-		if isDefault(s) {
-			p.EveryField, p.DefaultPrefix = true, DefaultPrefix(s.Request)
-		}
-		bindings, err := o.resolve(s)
+		bindings, err := o.foresee(s)
 		if err != nil {
 			return nil, err
+		}
+		if len(bindings) == 0 {
+			p.EveryField, p.DefaultPrefix = true, DefaultPrefix(s.Request)
 		}
 		for _, b := range bindings {
 			p.Variables = append(p.Variables, PlannedVariable{Name: b.Name, File: b.File, Fields: b.Template.Fields(), Optional: b.Optional})

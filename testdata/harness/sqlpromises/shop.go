@@ -181,6 +181,10 @@ func (s *Shop) IssueBy(session providers.Session, role string, params ...string)
 	if err != nil {
 		s.T.Fatal(err)
 	}
+	always, sometimes := s.kind.Provider.(providers.Foreseer).Fields(s.ask(role, params...))
+	if fixed := slices.DeleteFunc(c.FieldNames(), func(name string) bool { return slices.Contains(sometimes, name) }); !slices.Equal(fixed, always) {
+		s.T.Errorf("it has the fields %q; foreseen were %q, and perhaps %q", c.FieldNames(), always, sometimes)
+	}
 	fields := map[string]string{}
 	for _, f := range c.Fields {
 		fields[f.Name] = f.Value
