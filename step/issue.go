@@ -1,9 +1,11 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -66,6 +68,8 @@ func (r *run) issue() error {
 
 // ask makes one request, and has what came of it in the book before it says that it was answered.
 func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*issued, error) {
+	began := time.Now()
+	r.Log.Debug("%s: asked for", s.Request.Source())
 	r.book.Asking(session)
 	c, err := session.Issue(ctx, s.Request)
 	if err != nil {
@@ -83,6 +87,7 @@ func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*is
 	}
 	err = reasonable(c)
 	if err == nil {
+		r.Log.Debug("%s: answered in %s with %s; lease %s", s.Request.Source(), now.Sub(began).Round(10*time.Microsecond), strings.Join(c.FieldNames(), ", "), endOf(c.Lease))
 		err = r.untilUsable(ctx, s, c)
 	}
 	if err != nil {
@@ -90,6 +95,17 @@ func (r *run) ask(ctx context.Context, s spec.Spec, session *lease.Session) (*is
 		return nil, fmt.Errorf("%s: %w", s.Request.Source(), err)
 	}
 	return &issued{spec: s, credential: c, session: session, at: now, ttl: c.Lease.TTL(now)}, nil
+}
+
+// endOf is a lease and when it ends, as far as that is known.
+func endOf(l providers.Lease) string {
+	switch {
+	case l.Expires.IsZero():
+		return cmp.Or(l.ID, "none")
+	case l.IsZero():
+		return "none, and it ends at " + clock(l.Expires)
+	}
+	return l.ID + " until " + clock(l.Expires)
 }
 
 // What a credential may have. A secret is masked in some dozens of forms, which takes five hundred times its size in memory; and no server is trusted with that of

@@ -2,7 +2,11 @@ package step
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -82,5 +86,51 @@ func TestALoginThatIsNotAnsweredHoldsUpNobody(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Error("it waits on")
+	}
+}
+
+// TestVerboseSaysWhatIsDoneAndNoSecret has a run that succeeds, and its own words of every kind.
+func TestVerboseSaysWhatIsDoneAndNoSecret(t *testing.T) {
+	var said strings.Builder
+	var mu sync.Mutex
+	debug := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(&said, format+"\n", args...)
+	}
+	asked, err := spec.Parse("fake:it?key=private TOKEN=token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Run(Options{
+		Providers: map[string]providers.Provider{"fake": &source{life: func(int) time.Duration { return time.Hour }}}, Specs: []spec.Spec{asked},
+		Argv: []string{"sh", "-c", `printf %s "$TOKEN"`}, Env: os.Environ(), Stdout: in, RevokeTimeout: 10 * time.Second, Log: Log{Debug: debug},
+	})
+	in.Close()
+	token, err := io.ReadAll(out)
+	if err != nil || r.Code != 0 || len(token) == 0 {
+		t.Fatalf("exit code %d, %v", r.Code, err)
+	}
+	for _, want := range []string{
+		"judging settings took ", "starting the guard took ", "fake: logged in at ", "logging in took ", "fake:it: asked for\n", "fake:it: answered in ", " with token; lease it-1 until ",
+		"issuing credentials took ", "binding them took ", "handing them over took ", "it-1: revocation proven in ",
+	} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, &said)
+		}
+	}
+	if strings.Contains(said.String(), string(token)) || strings.Contains(said.String(), "private") {
+		t.Errorf("it says a secret:\n%s", &said)
+	}
+}
+
+func TestATimeIsToldWithItsDateWhereItIsFar(t *testing.T) {
+	now := time.Now()
+	if near, far := now.Add(time.Hour), now.Add(25*time.Hour); clock(near) != near.Format("15:04:05") || clock(far) != far.Format("2006-01-02 15:04:05") {
+		t.Errorf("in an hour is %s, in a day and one %s", clock(near), clock(far))
 	}
 }

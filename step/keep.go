@@ -47,7 +47,7 @@ func (r *run) renewed(l providers.Lease) {
 			c.successor.credential.Lease = l
 		}
 	}
-	r.Log.Debug("renewed %s until %s", l.ID, l.Expires.Format(time.TimeOnly))
+	r.Log.Debug("renewed %s until %s", l.ID, clock(l.Expires))
 }
 
 // ending is called when a lease cannot be extended beyond l.Expires: a credential's, or a login's, which takes all its credentials along.
@@ -70,7 +70,7 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	}
 	if len(fixed) > 0 {
 		r.Log.Warn("%s cannot be extended (%v): what %s hold%s ends at %s, in %s", l.ID, why, strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
-			ends.Format(time.TimeOnly), max(0, time.Until(ends)).Round(time.Second))
+			clock(ends), max(0, time.Until(ends)).Round(time.Second))
 	}
 	kill := r.KillOnExpiry && len(fixed) > 0
 	if !follows {

@@ -25,7 +25,7 @@ func (r *run) followEnd(ctx context.Context, c *issued) {
 		if len(fixed) > 0 && !warned {
 			warned = true
 			r.Log.Warn("%s: what %s hold%s ends at %s, in %s", c.spec.Request.Source(), strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
-				ends.Format(time.TimeOnly), max(0, time.Until(ends)).Round(time.Second))
+				clock(ends), max(0, time.Until(ends)).Round(time.Second))
 		}
 		if !follows {
 			if r.KillOnExpiry {

@@ -42,6 +42,7 @@ func (r *run) open() error {
 
 // login opens one provider's session and makes it the current one.
 func (r *run) login(ctx context.Context, name string) error {
+	began := time.Now()
 	var entry *lease.Session // nothing changes before it is there
 	s, err := r.Providers[name].Open(ctx, providers.Settings{
 		Lookup:   r.Lookup,
@@ -60,6 +61,7 @@ func (r *run) login(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	r.Log.Debug("%s: logged in at %s in %s", name, s.Handoff().Origin, since(began))
 	entry = r.book.Add(name, s)
 	if c, ok := s.(providers.Connected); ok && r.guard != nil {
 		c.OnConnect(func(raw syscall.Conn) func() { return r.guard.Hold(entry.ID, raw) })

@@ -71,11 +71,12 @@ func (r *run) judge(outcomes map[string]lease.Outcome) (unproven int) {
 		r.receipt.Sessions = append(r.receipt.Sessions, entry)
 	}
 	for key, o := range outcomes {
+		_, id, _ := strings.Cut(key, "\x00")
+		r.Log.Debug("%s: revocation %s in %s", id, o.Proof, o.Took.Round(10*time.Microsecond))
 		if o.Confirmed() {
 			continue
 		}
 		unproven++
-		_, id, _ := strings.Cut(key, "\x00")
 		r.Log.Warn("%s is not proven to be revoked (%s): %v%s", id, o.Proof, o.Err, r.andNow(o))
 	}
 	if len(r.issued) > 0 {
@@ -143,6 +144,16 @@ func revocation(l providers.Lease, o lease.Outcome) *receipt.Revocation {
 func (r *run) slow(what string) (done func() bool) {
 	return time.AfterFunc(2*time.Second, func() { r.Log.Say("still %s …", what) }).Stop
 }
+
+// clock is a time for a person: with its date where that is not plain.
+func clock(at time.Time) string {
+	if left := time.Until(at); left < 24*time.Hour && left > -24*time.Hour {
+		return at.Format(time.TimeOnly)
+	}
+	return at.Format(time.DateTime)
+}
+
+func since(began time.Time) time.Duration { return time.Since(began).Round(10 * time.Microsecond) }
 
 func took(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
 

@@ -79,15 +79,21 @@ type run struct {
 func (r *run) run() {
 	r.signals = listen(r.Signals)
 	defer r.signals.end()
-	for _, phase := range []func() error{
-		r.check,    // all that can be judged without the network
-		r.watch,    // the guard, before there is anything to lose
-		r.open,     // log in, all providers in parallel: the first round trip
-		r.issue,    // all credentials in parallel: the second
-		r.bind,     // variables, files, masks
-		r.commence, // the command, or whoever the credentials are held for
+	for _, phase := range []struct {
+		name string
+		do   func() error
+	}{
+		{"judging settings", r.check},     // all that can be judged without the network
+		{"starting the guard", r.watch},   // before there is anything to lose
+		{"logging in", r.open},            // all providers in parallel: the first round trip
+		{"issuing credentials", r.issue},  // all in parallel: the second
+		{"binding them", r.bind},          // variables, files, masks
+		{"handing them over", r.commence}, // to the command, or to whoever they are held for
 	} {
-		if err := phase(); err != nil {
+		began := time.Now()
+		err := phase.do()
+		r.Log.Debug("%s took %s", phase.name, since(began))
+		if err != nil {
 			r.fail(err)
 			break
 		}
