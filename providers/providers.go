@@ -146,6 +146,18 @@ func (r Request) Param(key string) (string, bool) {
 	return "", false
 }
 
+// Twice returns a parameter that is given more than once.
+func (r Request) Twice() (key string, twice bool) {
+	seen := map[string]bool{}
+	for _, p := range r.Params {
+		if seen[p.Key] {
+			return p.Key, true
+		}
+		seen[p.Key] = true
+	}
+	return "", false
+}
+
 // A Field is one named value of a credential.
 type Field struct {
 	Name   string // "username"; nested ones joined by dots

@@ -140,10 +140,10 @@ func parseRequest(r providers.Request) (request, error) {
 	if len(q.argv) == 0 {
 		return q, errors.New("command: no program: write command:./mint, or 'command:./mint ARGUMENT…' with quotes")
 	}
+	if key, twice := r.Twice(); twice {
+		return q, fmt.Errorf("command: the parameter %q is given twice", key)
+	}
 	for _, p := range r.Params {
-		if _, twice := q.parameters[p.Key]; twice {
-			return q, fmt.Errorf("command: the parameter %q is given twice", p.Key)
-		}
 		if q.parameters == nil {
 			q.parameters = map[string]string{}
 		}

@@ -93,12 +93,10 @@ func parseRequest(r providers.Request) (request, error) {
 	if r.Path != "installation" {
 		return fail("write github:installation?repositories=NAME&permissions=contents:read")
 	}
-	seen := map[string]bool{}
+	if key, twice := r.Twice(); twice {
+		return fail("the parameter %q is given twice; lists are separated by commas", key)
+	}
 	for _, p := range r.Params {
-		if seen[p.Key] {
-			return fail("the parameter %q is given twice; lists are separated by commas", p.Key)
-		}
-		seen[p.Key] = true
 		var err error
 		switch p.Key {
 		case "owner":

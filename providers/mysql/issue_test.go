@@ -104,6 +104,7 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 		{ask("nobody"), "there is no such role: CREATE ROLE `nobody`"},
 		{ask("boss"), "there is no such role"}, // a user is none
 		{ask("readonly", "auth=caching_sha2"), "is the other server's"},
+		{ask("readonly", "host=a", "host=b"), `the parameter "host" is given twice`},
 		{ask("readonly", "auth=ed25519"), "INSTALL SONAME 'auth_ed25519'"},
 		{ask("readonly", "ttl=15m"), "cannot be kept: the server's event scheduler is off"},
 		{ask(""), "write mysql:ROLE"},

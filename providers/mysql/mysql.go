@@ -93,6 +93,9 @@ func parseRequest(r providers.Request) (request, error) {
 	if err := checkName(q.role); err != nil {
 		return q, fmt.Errorf("role %q %w", q.role, err)
 	}
+	if key, twice := r.Twice(); twice {
+		return q, fmt.Errorf("the parameter %q is given twice", key)
+	}
 	for _, p := range r.Params {
 		switch p.Key {
 		case "database", "host":

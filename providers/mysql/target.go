@@ -70,7 +70,7 @@ func resolve(s providers.Settings) (target, error) {
 		Host: s.Get("MYSQL_HOST"), Port: s.Get("MYSQL_TCP_PORT"), Socket: s.Get("MYSQL_UNIX_PORT"),
 		User: s.Get("MYSQL_USER"), Password: s.Get("MYSQL_PWD"), Database: s.Get("MYSQL_DATABASE"),
 	}
-	if text := s.Get(urlVariable); text != "" {
+	if text := strings.TrimSpace(s.Get(urlVariable)); text != "" { // secrets of a CI's often end in a line end
 		if err := t.readURL(text); err != nil {
 			return target{}, fmt.Errorf("%s: %w", urlVariable, err)
 		}

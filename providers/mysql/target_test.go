@@ -43,6 +43,7 @@ func TestSettingsRankURLThenVariablesThenDefaults(t *testing.T) {
 		"a socket":                {with("MYSQL_UNIX_PORT", "/run/my.sock"), "varuser:varpw@/run/my.sock/vardb DISABLED"},
 		"a socket in the URL":     {with(urlVariable, "mysql://u:p@/db?socket=/run/url.sock"), "u:p@/run/url.sock/db DISABLED"},
 		"a host over a socket":    {with("MYSQL_UNIX_PORT", "/run/my.sock", urlVariable, "mysql://u:p@url.example/db"), "u:p@url.example:3307/db PREFERRED"},
+		"URL with a line end":     {with(urlVariable, "mysql://u:p@url.example/db\n"), "u:p@url.example:3307/db PREFERRED"},
 		"empty counts as not set": {with(urlVariable, "", "MYSQL_UNIX_PORT", ""), "varuser:varpw@var.example:3307/vardb PREFERRED"},
 	} {
 		got, err := resolve(from(test.env))

@@ -145,6 +145,7 @@ func TestIssueRefusesWithAWayOut(t *testing.T) {
 		{"may create roles", "hirer", "", "hirer may create roles"},
 		{"unknown database", "readonly", "database=nowhere", "there is no database nowhere"},
 		{"unknown parameter", "readonly", "role=x", "there are database and ttl"},
+		{"parameter given twice", "readonly", "database=shop&database=app", `the parameter "database" is given twice`},
 		{"ttl without a unit", "readonly", "ttl=15", "write 15m"},
 		{"no group", "", "", "write postgres:GROUP"},
 		{"too long", strings.Repeat("g", 64), "", "63 bytes"},
@@ -159,7 +160,7 @@ func TestIssueRefusesWithAWayOut(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var params []string
 			if test.param != "" {
-				params = append(params, test.param)
+				params = strings.Split(test.param, "&")
 			}
 			_, err := s.Session.Issue(harness.Within(t, 5*time.Second), ask(test.group, params...))
 			if err == nil || !strings.Contains(err.Error(), test.want) {

@@ -87,6 +87,9 @@ func parseRequest(r providers.Request) (request, error) {
 	if err := checkName(q.group); err != nil {
 		return fail("group %q %v", q.group, err)
 	}
+	if key, twice := r.Twice(); twice {
+		return fail("the parameter %q is given twice", key)
+	}
 	for _, p := range r.Params {
 		switch p.Key {
 		case "database":

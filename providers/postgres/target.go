@@ -71,7 +71,7 @@ var refusedKeywords = map[string]string{
 // variables, the defaults. It reads the files they name and makes no network call.
 func resolve(s providers.Settings) (target, error) {
 	fromURL := map[string]string{}
-	if text := s.Get(urlVariable); text != "" {
+	if text := strings.TrimSpace(s.Get(urlVariable)); text != "" { // secrets of a CI's often end in a line end
 		var err error
 		if fromURL, err = parseURL(text); err != nil {
 			return target{}, fmt.Errorf("%s: %w", urlVariable, err)

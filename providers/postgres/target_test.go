@@ -51,6 +51,7 @@ func TestSettingsRankURLThenServiceThenVariablesThenDefaults(t *testing.T) {
 		{"URL over variables", with(vars, urlVariable, "postgres://u:p@url.example/db"), "url.example:5432/db u p"},
 		{"URL over service", with(vars, "PGSERVICE", "prod", "PGSERVICEFILE", services, urlVariable, "postgres://url.example"), "url.example:5433/servicedb varuser "},
 		{"URL names the service", with(vars, "PGSERVICEFILE", services, urlVariable, "postgres:///?service=other"), "other.example:5432/vardb varuser "},
+		{"URL with a line end", with(vars, urlVariable, "postgres://u:p@url.example/db\n"), "url.example:5432/db u p"},
 		{"empty counts as not set", with(vars, urlVariable, "", "PGPORT", ""), "var.example:5432/vardb varuser "},
 	}
 	for _, test := range tests {

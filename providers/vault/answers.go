@@ -65,6 +65,8 @@ var answers = []answerRow{
 	{500, 500, "failed to revoke entry", passing, ""},
 	// vault/logical_system.go handleLeaseLookup; vault/expiration.go RenewToken ("invalid lease ID")
 	{400, 400, "invalid lease", gone, "no such lease"},
+	// vault/token_store.go: a use-limited token whose last use this was, or one that has ended meanwhile
+	{400, 400, "token not found", dead, "the token is not valid: it has expired, was revoked, or has no use left"},
 	// vault/expiration.go leaseEntry.renewable
 	{400, 400, "lease not found", gone, "no such lease"},
 	{400, 400, "lease expired", ended, "the lease has ended"},

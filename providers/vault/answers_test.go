@@ -44,6 +44,7 @@ func TestMeaningOfAnswersThatTheTestServersCannotGive(t *testing.T) {
 		{400, "failed to revoke entry: resp: (*logical.Response)(nil) err: context deadline exceeded", passing},
 		{400, "failed to revoke entry: resp: (*logical.Response)(nil) err: dhcp: lease not found, nor an invalid lease", passing},
 		{400, "cannot renew lease, no valid associated token", ended},
+		{400, "token not found", dead},
 		{403, "permission denied", forbidden},
 		{412, "required index state not present", passing},
 		{413, "http: request body too large", invalid},
@@ -100,6 +101,8 @@ func TestMeaningOfAnswersReadOffARealVault(t *testing.T) {
 	batch := v.TokenOf(&api.TokenCreateRequest{Type: "batch", TTL: "1h", Policies: []string{"default"}})
 	wants("revoking a batch token", said(t, v, batch, put, "auth/token/revoke-self", map[string]any{}), fixed)
 	wants("renewing a batch token", said(t, v, batch, put, "auth/token/renew-self", map[string]any{}), fixed)
+
+	wants("renewing a token with its last use", said(t, v, v.TokenOf(&api.TokenCreateRequest{TTL: "1h", NumUses: 1, Policies: []string{"default"}}), put, "auth/token/renew-self", map[string]any{}), dead)
 
 	v.Mount("ssh", "ssh")
 	v.Write("ssh/roles/otp", map[string]any{"key_type": "otp", "default_user": "x", "cidr_list": "127.0.0.0/8"})

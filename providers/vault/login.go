@@ -137,7 +137,10 @@ func (s *Session) explain(err error, doing, path, hint string) error {
 	switch {
 	case hint != "":
 	case f.meaning == unreached || f.meaning == untrusted:
-		hint = "VAULT_ADDR is " + s.client.shownAddress()
+		hint = s.client.conn.AddressOf + " is " + s.client.shownAddress()
+		if s.client.conn.AddressOf == "" {
+			hint = "VAULT_ADDR is not set, and Vault was looked for at " + s.client.shownAddress()
+		}
 	case f.meaning == dead:
 		hint = "log in again"
 	}

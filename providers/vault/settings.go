@@ -21,7 +21,7 @@ import (
 // settings are all that this provider reads. Those named VAULT_* mean what they mean to the vault command
 // (https://developer.hashicorp.com/vault/docs/commands#environment-variables), except that redirects are never followed.
 type settings struct {
-	Addr      string `env:"VAULT_ADDR,default=https://127.0.0.1:8200"`
+	Addr      string `env:"VAULT_ADDR"`       // default: usualAddress
 	AgentAddr string `env:"VAULT_AGENT_ADDR"` // goes before VAULT_ADDR
 	Namespace string `env:"VAULT_NAMESPACE"`
 	Headers   string `env:"VAULT_HEADERS"` // a JSON object of strings
@@ -127,7 +127,8 @@ func (set settings) secret(name string) (string, error) {
 
 // A connection is all there is to know to reach a server, without the token. It crosses to another process as JSON.
 type connection struct {
-	Address    string            `json:"address"` // http, https or unix
+	Address    string            `json:"address"`                   // http, https or unix
+	AddressOf  string            `json:"address_setting,omitempty"` // the setting it is from; empty: none
 	Namespace  string            `json:"namespace,omitempty"`
 	Headers    map[string]string `json:"headers,omitempty"`
 	CA         []byte            `json:"ca,omitempty"` // PEM; empty: the system's
@@ -151,7 +152,7 @@ type connection struct {
 // connection reads the files that the settings name.
 func (set settings) connection() (connection, error) {
 	conn := connection{
-		Address: firstOf(set.AgentAddr, set.Addr), Namespace: strings.Trim(set.Namespace, "/"),
+		Address: firstOf(set.AgentAddr, set.Addr, usualAddress), AddressOf: set.addressSetting(), Namespace: strings.Trim(set.Namespace, "/"),
 		ServerName: set.TLSServerName, SkipVerify: set.SkipVerify,
 		Proxy: firstOf(set.ProxyAddr, set.VaultProxy), HTTPProxy: set.HTTPProxy, HTTPSProxy: set.HTTPSProxy, NoProxy: set.NoProxy,
 		MaxRetries: max(0, set.MaxRetries), SRVLookup: set.SRVLookup,
@@ -162,7 +163,7 @@ func (set settings) connection() (connection, error) {
 		return conn, fmt.Errorf("vault: VAULT_CLIENT_TIMEOUT must be a number of seconds or a duration like 30s")
 	}
 	if err := checkAddress(conn.Address); err != nil {
-		return conn, err
+		return conn, fmt.Errorf("vault: %s %w", conn.AddressOf, err)
 	}
 	if set.Headers != "" {
 		if err := conn.readHeaders(set.Headers); err != nil {
@@ -215,16 +216,30 @@ func seconds(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
+// usualAddress is where the vault command looks when it is told nothing.
+const usualAddress = "https://127.0.0.1:8200"
+
+// addressSetting is the setting that the address is from; empty: none is set.
+func (set settings) addressSetting() string {
+	switch {
+	case set.AgentAddr != "":
+		return "VAULT_AGENT_ADDR"
+	case set.Addr != "":
+		return "VAULT_ADDR"
+	}
+	return ""
+}
+
 func checkAddress(address string) error {
 	u, err := url.Parse(address)
 	if err != nil {
-		return errors.New("vault: VAULT_ADDR is not an address: write https://HOST:8200")
+		return errors.New("is not an address: write https://HOST:8200")
 	}
 	switch {
 	case u.Scheme == "unix" && u.Path != "", (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 		return nil
 	}
-	return fmt.Errorf("vault: VAULT_ADDR is %q: write https://HOST:8200", u.Redacted())
+	return fmt.Errorf("is %q: write https://HOST:8200", u.Redacted())
 }
 
 func (c *connection) readHeaders(text string) error {
