@@ -77,6 +77,9 @@ const maxRestarts = 10
 
 // Start starts a guard. It returns once the process exists; what it is told meanwhile waits for it in the socket.
 func Start(o Options) (*Guard, error) {
+	if err := keepable(o.Journal); err != nil && o.Warnf != nil {
+		o.Warnf("no journal: %v; should this machine stop, with-creds sweep will not know what was left", err)
+	}
 	g := &Guard{o: o, state: newState(), conns: map[connection]syscall.Conn{}, changed: make(chan struct{})}
 	g.state.apply(message{Hello: &hello{Run: o.Run, Process: thisProcess(), Journal: o.Journal, Env: o.Env}})
 	g.mu.Lock()

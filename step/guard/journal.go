@@ -2,6 +2,8 @@ package guard
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,7 +16,7 @@ import (
 // first of them that is told until all are known to be gone, so that a power cut leaves what `with-creds sweep` needs. Its
 // guard holds a lock on it (flock(2)), which nobody has to clean up: it ends with the process.
 //
-// The zero journal writes nothing. One that cannot write (no home directory) says nothing: the run does not depend on it. What did not fit on a full disk is
+// The zero journal writes nothing. One that cannot write (no home directory) says nothing: the run does not depend on it, and the run has warned of it (see Start). What did not fit on a full disk is
 // written, from where it was cut, with what comes next.
 //
 // A guard that takes the place of a lost one goes on below what that wrote, with a first line of its own: at no instant does the disk say less than it did.
@@ -71,6 +73,20 @@ func newJournal(dir, run string, parent *instance) *journal {
 		return &journal{}
 	}
 	return &journal{path: filepath.Join(dir, run+journalSuffix), run: run, parent: parent}
+}
+
+// keepable says why no journal can be kept in a directory, which it makes where it can.
+func keepable(dir string) error {
+	if dir == "" {
+		return errors.New("there is no place for it: set XDG_STATE_HOME, or HOME")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := writable(dir); err != nil {
+		return fmt.Errorf("writing in %s: %w", dir, err)
+	}
+	return nil
 }
 
 // note writes what a message says of leases and files; the rest is not the journal's.
