@@ -225,13 +225,16 @@ func (r *run) endUse(keeper *lease.Keeper, since time.Time) {
 	r.replacing.Unlock()
 }
 
+// oneAttempt is how long revoking is tried at the least: what is not even tried would live for no reason.
+const oneAttempt = time.Second
+
 // revoke gives everything back and judges P1.
 func (r *run) revoke() {
 	if r.book == nil {
 		return
 	}
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), r.RevokeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), max(r.RevokeTimeout, oneAttempt))
 	defer cancel()
 	defer r.slow("revoking")()
 	r.endServing()
