@@ -15,9 +15,9 @@ func (r *run) bind() error {
 		if err := r.serve(c); err != nil {
 			return fmt.Errorf("%s: %w", c.spec.Request.Source(), err)
 		}
-		values, err := bind.Bind(c.spec, c.withServed(), r.Bind)
+		values, err := bind.Bind(c.spec, c.withServed(), r.Bind) // its error names the source
 		if err != nil {
-			return fmt.Errorf("%s: %w", c.spec.Request.Source(), err)
+			return err
 		}
 		c.values = values
 	}

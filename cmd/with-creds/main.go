@@ -9,9 +9,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/serve"
 	"github.com/with-creds/with-creds/step/session"
+	"github.com/with-creds/with-creds/step/spec"
 )
 
 // failed is the exit code of with-creds' own failures, as env(1) and timeout(1) have it; the command's codes are its own.
@@ -88,6 +91,8 @@ type world struct {
 	wraps   bool     // there was one
 	code    int      // the exit code of a command that ran
 
+	logFormat string // of what is told when that has failed; empty: text, or not known yet
+
 	keeper *session.Keeper // in the process behind a session alone
 }
 
@@ -98,13 +103,26 @@ func (w *world) main(ctx context.Context) int {
 	if i := slices.Index(w.args, "--"); i > 0 {
 		head, w.command, w.wraps = w.args[:i], w.args[i+1:], true
 	}
+	w.logFormat = environment(w.env)["WITH_CREDS_LOG_FORMAT"]
 	app := w.app()
 	err := app.RunContext(ctx, flagsFirst(app, head))
 	if err == nil {
 		return w.code
 	}
-	fmt.Fprintf(w.stderr, "with-creds: %s\n", harmless(err.Error()))
+	w.tell(err)
 	return failed
+}
+
+// tell is the last word about what failed; of a spec at fault there is the place as well.
+func (w *world) tell(err error) {
+	if w.logFormat == "json" {
+		newLog(w.stderr, settings{LogFormat: w.logFormat}).Warn("%v", err)
+		return
+	}
+	fmt.Fprintf(w.stderr, "with-creds: %s\n", harmless(err.Error()))
+	if at, ok := errors.AsType[*spec.Error](err); ok {
+		fmt.Fprintf(w.stderr, "  %s\n", strings.ReplaceAll(harmless(at.Caret()), "\n", "\n  "))
+	}
 }
 
 func (w *world) app() *cli.App {

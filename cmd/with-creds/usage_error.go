@@ -24,7 +24,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	called := c.Command.HelpName
 	said, ok := undefined(err)
 	if !ok {
-		return fmt.Errorf("%w; %s --help lists the flags", err, called)
+		return fmt.Errorf("%s; %s --help lists the flags", flagInError.ReplaceAllStringFunc(err.Error(), func(match string) string {
+			return match[:1] + dashed(match[2:])
+		}), called)
 	}
 	if said == "version" || said == "v" || said == "V" {
 		return fmt.Errorf("there is no flag %s: with-creds version prints it", dashed(said))
@@ -39,6 +41,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	}
 	return fmt.Errorf("there is no flag %s%s; %s --help lists them", dashed(said), nearest.DidYouMean(dashed(said), names), called)
 }
+
+// flagInError is a flag in an error of the flag parser's, which writes all with one dash, at its end or before a colon.
+var flagInError = regexp.MustCompile(` -[a-z][a-z-]*(?:$|\b)`)
 
 // dashed is a flag as one writes it.
 func dashed(name string) string {

@@ -24,6 +24,9 @@ func (w *world) versionCommand() *cli.Command {
 		UsageText: "with-creds version [--json]\n\nwith-creds version --json",
 		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "for a program to read"}},
 		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("version takes no argument %q", c.Args().First())
+			}
 			if c.Bool("json") {
 				return json.NewEncoder(w.stdout).Encode(map[string]string{
 					"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,

@@ -21,7 +21,7 @@ func parseSource(text string, w word) (providers.Request, error) {
 	path, query, hasQuery := strings.Cut(rest, "?")
 	at := len(provider) + 1
 	if path == "" {
-		return bad(at, "nothing follows %s: write %s:PATH", provider+":", provider)
+		return bad(at, "nothing follows the colon: write %s:PATH", provider)
 	}
 	if i := strings.IndexAny(path, "\n\r\t"); i >= 0 {
 		return bad(at+i, "a line end or a tab in the path")
