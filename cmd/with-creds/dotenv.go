@@ -14,8 +14,6 @@ import (
 	"unicode"
 
 	"github.com/joho/godotenv"
-
-	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // configName is the file read on its own, from the working directory, outside CI.
@@ -112,19 +110,12 @@ func parseDotenv(text string) (map[string]string, error) {
 	if err != nil {
 		return nil, bad(last)
 	}
-	known := map[string]bool{}
-	for _, f := range fields() {
-		known[f.env] = true
-	}
-	for _, name := range withoutFlag {
-		known[name] = true
-	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch {
 		case name != strings.ToUpper(name):
 			return nil, fmt.Errorf("%q is not a setting; if it begins a spec, put the spec into WITH_CREDS=\"…\", one a line", name)
-		case strings.HasPrefix(name, "WITH_CREDS") && !known[name] && !strings.HasPrefix(name, "WITH_CREDS_PRESET_") && !strings.HasPrefix(name, "WITH_CREDS_COMMAND_ENV_"):
-			return nil, fmt.Errorf("%s is not a setting%s", name, nearest.DidYouMean(name, slices.Collect(maps.Keys(known))))
+		case strings.HasPrefix(name, "WITH_CREDS") && !isSetting(name):
+			return nil, notASetting(name)
 		case name == "WITH_CREDS_CONFIG":
 			return nil, errors.New("WITH_CREDS_CONFIG cannot be set in the file it names")
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -84,6 +85,9 @@ func (w *world) judge(c *cli.Context) (judged, error) {
 	if err != nil {
 		return j, err
 	}
+	if given := c.StringSlice("credential"); len(given) > 1 && slices.ContainsFunc(given, func(text string) bool { return strings.TrimSpace(text) == "" }) {
+		return j, errors.New("-c (--credential): one of several is empty, so something would be missing: is a variable not set that it is made of?")
+	}
 	j.specs, err = spec.ParseAll(j.Specs)
 	return j, err
 }
@@ -93,12 +97,14 @@ func (w *world) settle(c *cli.Context) (judged, error) {
 	env := environment(w.env)
 	said := flagLayer(c)
 	j := judged{env: env, ci: pipelines.Detect(func(name string) string { return env[name] })}
+	w.logFormat, _ = layers{said, env}.Lookup("WITH_CREDS_LOG_FORMAT")
 	named, _ := layers{said, env}.Lookup("WITH_CREDS_CONFIG")
 	dotenv, ignored, err := dotenvLayer(named, ".", j.ci != nil)
 	if err != nil {
 		return j, err
 	}
 	j.layers = layers{said, env, dotenv}
+	w.logFormat, _ = j.layers.Lookup("WITH_CREDS_LOG_FORMAT")
 	if j.settings, err = load(context.Background(), j.layers); err != nil {
 		return j, err
 	}
@@ -108,6 +114,9 @@ func (w *world) settle(c *cli.Context) (judged, error) {
 	j.log = newLog(w.stderr, j.settings)
 	if ignored != "" {
 		j.log.Warn("%s", ignored)
+	}
+	for _, name := range misspelt(env) {
+		j.log.Warn("%v; it is ignored", notASetting(name))
 	}
 	j.onRotate, err = signalNamed(j.OnRotate)
 	return j, err

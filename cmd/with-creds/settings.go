@@ -11,7 +11,9 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"github.com/urfave/cli/v2"
 
+	"github.com/with-creds/with-creds/step/guard"
 	"github.com/with-creds/with-creds/step/spec"
+	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
 // settings is the one definition of every setting of with-creds itself. Each field has four spellings, strongest first:
@@ -56,6 +58,38 @@ var withoutFlag = []string{
 	"WITH_CREDS_VAULT_SECRET_ID", "WITH_CREDS_VAULT_SECRET_ID_FILE",
 	"WITH_CREDS_VAULT_WRAPPED_SECRET_ID", "WITH_CREDS_VAULT_WRAPPED_SECRET_ID_FILE",
 	"WITH_CREDS_VAULT_JWT", "WITH_CREDS_VAULT_JWT_FILE",
+}
+
+// settingNames are all names of settings of with-creds' own.
+func settingNames() []string {
+	names := slices.Clone(withoutFlag)
+	for _, f := range fields() {
+		names = append(names, f.env)
+	}
+	return names
+}
+
+// isSetting reports whether a name that begins with WITH_CREDS is that of a setting; a preset's, and a variable's for a provider's program, end as one likes.
+func isSetting(name string) bool {
+	return slices.Contains(settingNames(), name) || strings.HasPrefix(name, "WITH_CREDS_PRESET_") || strings.HasPrefix(name, "WITH_CREDS_COMMAND_ENV_")
+}
+
+func notASetting(name string) error {
+	return fmt.Errorf("%s is not a setting%s", name, nearest.DidYouMean(name, settingNames()))
+}
+
+// misspelt are the names in an environment that somebody took for settings. What with-creds sets for a command, and its Jenkins library for itself, is none, nor are
+// names of the tests of with-creds.
+func misspelt(env map[string]string) []string {
+	var names []string
+	for name := range env {
+		ours := name == guard.RunVariable || strings.HasPrefix(name, "WITH_CREDS_JENKINS_") || strings.HasPrefix(name, "WITH_CREDS_TEST_")
+		if strings.HasPrefix(name, "WITH_CREDS_") && !ours && !isSetting(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // choices lists what the settings that are words may be.
