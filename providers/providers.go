@@ -45,6 +45,12 @@ type Foreseer interface {
 	Fields(r Request) (always, sometimes []string)
 }
 
+// A Judger is a Provider that can say of settings that they make no sense, before Open and without the network. That there is no login among them is no fault: plan asks
+// as well.
+type Judger interface {
+	Judge(s Settings) error
+}
+
 // A Session is one authenticated connection. Its methods may be called concurrently.
 type Session interface {
 	// Issue makes one credential. On an error nothing is left behind, or what may be left has been told to

@@ -36,6 +36,21 @@ func Plan(specs []spec.Spec, known map[string]providers.Provider, o bind.Options
 	return bind.Plan(specs, o)
 }
 
+// Judge judges the settings of the providers in use by all that is known without the network. No login need be among them.
+func Judge(specs []spec.Spec, known map[string]providers.Provider, lookup func(name string) (string, bool)) error {
+	judged := map[string]bool{}
+	for _, s := range specs {
+		name := s.Request.Provider
+		if p, ok := known[name].(providers.Judger); ok && !judged[name] {
+			judged[name] = true
+			if err := p.Judge(providers.Settings{Lookup: lookup}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // binds reports whether a variable is among those that are planned.
 func binds(planned []bind.Planned, name string) bool {
 	return slices.ContainsFunc(planned, func(p bind.Planned) bool {

@@ -129,6 +129,9 @@ func (r *run) check() error {
 	if err != nil {
 		return err
 	}
+	if err := Judge(r.Specs, r.Providers, r.Lookup); err != nil {
+		return err
+	}
 	if err := r.checkEnvFile(); err != nil {
 		return err
 	}

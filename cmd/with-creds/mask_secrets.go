@@ -80,12 +80,12 @@ func stringsOfJSON(text string) (found []string, ok bool) {
 	}
 }
 
-// assignment is NAME=value as a shell, a dotenv file or an ini file has it. A value that begins with = is the padding of base64.
-var assignment = regexp.MustCompile(`^\s*(?:export\s+)?[A-Za-z_][\w.-]*\s*=\s*([^=\s].*?)\s*$`)
+// assigning is NAME=value as a shell, a dotenv file or an ini file has it. A value that begins with = is the padding of base64.
+var assigning = regexp.MustCompile(`^\s*(?:export\s+)?[A-Za-z_][\w.-]*\s*=\s*([^=\s].*?)\s*$`)
 
 // assigned are the values that readers of a line NAME=value may take it for: they do not agree on escapes and comments.
 func assigned(line string) []string {
-	m := assignment.FindStringSubmatch(line)
+	m := assigning.FindStringSubmatch(line)
 	if m == nil {
 		return nil
 	}

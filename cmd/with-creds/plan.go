@@ -40,6 +40,9 @@ func (w *world) planCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if err := step.Judge(j.specs, registry.All(), j.layers.Lookup); err != nil {
+				return err
+			}
 			for i := range credentials {
 				credentials[i].NotInherited = slices.DeleteFunc(credentials[i].NotInherited, func(name string) bool { return slices.Contains(j.PassEnv, name) })
 			}

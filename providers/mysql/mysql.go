@@ -57,17 +57,37 @@ func (Provider) Check(r providers.Request) error {
 // SecretEnv names the ways to the administrator's own login.
 func (Provider) SecretEnv() []string { return []string{urlVariable, "MYSQL_PWD"} }
 
+var _ providers.Judger = Provider{}
+
+// Judge reads the settings, and the files they name, where any is set.
+func (Provider) Judge(s providers.Settings) error {
+	if s.Get(urlVariable) == "" && s.Get("MYSQL_USER") == "" {
+		return nil
+	}
+	_, err := administrator(s)
+	return err
+}
+
 // Open logs in as the administrator.
 func (Provider) Open(ctx context.Context, s providers.Settings) (providers.Session, error) {
-	target, err := resolve(s)
+	target, err := administrator(s)
 	if err != nil {
-		return nil, providers.Refused(failed(err, "the administrator's connection"))
+		return nil, err
 	}
 	session := newSession(target, s)
 	if err := session.Use(ctx, func(*connection) error { return nil }); err != nil {
 		return nil, failed(err, "")
 	}
 	return session, nil
+}
+
+// administrator is how to reach the server as the administrator.
+func administrator(s providers.Settings) (target, error) {
+	t, err := resolve(s)
+	if err != nil {
+		return t, providers.Refused(failed(err, "the administrator's connection"))
+	}
+	return t, nil
 }
 
 // A request is a spec understood.

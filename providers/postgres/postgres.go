@@ -53,17 +53,34 @@ func (Provider) SecretEnv() []string {
 	}
 }
 
+var _ providers.Judger = Provider{}
+
+// Judge reads the settings, and the files they name.
+func (Provider) Judge(s providers.Settings) error {
+	_, err := administrator(s)
+	return err
+}
+
 // Open logs in as the administrator.
 func (Provider) Open(ctx context.Context, s providers.Settings) (providers.Session, error) {
-	target, err := resolve(s)
+	target, err := administrator(s)
 	if err != nil {
-		return nil, providers.Refused(failf(err, "the administrator's connection"))
+		return nil, err
 	}
 	session := newSession(target, s)
 	if err := session.Use(ctx, func(*connection) error { return nil }); err != nil {
 		return nil, err
 	}
 	return session, nil
+}
+
+// administrator is how to reach the server as the administrator.
+func administrator(s providers.Settings) (target, error) {
+	t, err := resolve(s)
+	if err != nil {
+		return t, providers.Refused(failf(err, "the administrator's connection"))
+	}
+	return t, nil
 }
 
 // A request is a spec understood.

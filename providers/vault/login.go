@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,13 +32,8 @@ func (s *Session) authenticate(ctx context.Context, set settings) error {
 		}
 		return nil
 	}
-	method, ok := loginMethods[set.Auth]
-	if !ok {
-		known := slices.Sorted(maps.Keys(loginMethods))
-		return fmt.Errorf("vault: WITH_CREDS_VAULT_AUTH is %q: write auto, token, %s", set.Auth, strings.Join(known, ", "))
-	}
 	mount := strings.Trim(firstOf(set.Mount, set.Auth), "/")
-	body, err := method(ctx, s, set)
+	body, err := loginMethods[set.Auth](ctx, s, set) // there is one, see judged
 	if err != nil {
 		return err
 	}

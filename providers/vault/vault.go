@@ -38,7 +38,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,11 +93,7 @@ type Session struct {
 // Open reads the settings, finds a token or logs in, and makes no other round trip. A login whose answer is lost leaves a token for the TTL that its
 // role gives, but nobody knows it and nothing hangs on it.
 func (Provider) Open(ctx context.Context, run providers.Settings) (providers.Session, error) {
-	set, err := readSettings(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := set.connection()
+	set, conn, err := judged(ctx, run)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +106,28 @@ func (Provider) Open(ctx context.Context, run providers.Settings) (providers.Ses
 		return nil, err
 	}
 	return s, nil
+}
+
+var _ providers.Judger = Provider{}
+
+// Judge reads the settings, and the files they name but those of the login.
+func (Provider) Judge(run providers.Settings) error {
+	_, _, err := judged(context.Background(), run)
+	return err
+}
+
+// judged are settings that make sense.
+func judged(ctx context.Context, run providers.Settings) (settings, connection, error) {
+	set, err := readSettings(ctx, run)
+	if err != nil {
+		return set, connection{}, err
+	}
+	if _, known := loginMethods[set.Auth]; !known && set.Auth != "auto" && set.Auth != "token" {
+		return set, connection{}, fmt.Errorf("vault: --vault-auth (WITH_CREDS_VAULT_AUTH): there is no way %q to log in: write auto, token, %s",
+			set.Auth, strings.Join(slices.Sorted(maps.Keys(loginMethods)), ", "))
+	}
+	conn, err := set.connection()
+	return set, conn, err
 }
 
 func newSession(conn connection, run providers.Settings) (*Session, error) {
