@@ -35,6 +35,14 @@ type revoked struct {
 
 func (r revoked) failed() bool { return r.Error != "" }
 
+// cells are its row of a table, with what is done, or to be done.
+func (r revoked) cells(what string) []string {
+	if why := r.Note + r.Error; why != "" {
+		return []string{what, r.Lease, why}
+	}
+	return []string{what, r.Lease}
+}
+
 func (w *world) revokeLeases(o *operator, c *cli.Context) error {
 	if !c.Args().Present() {
 		return errNoID
@@ -270,11 +278,7 @@ func (w *world) showRevoked(all []revoked) error {
 		if len(all) > most && !r.failed() && r.Note == "" {
 			continue
 		}
-		row := string(r.Proof) + "\t" + r.Lease
-		if why := r.Note + r.Error; why != "" {
-			row += "\t" + why
-		}
-		fmt.Fprintln(t, oneLine(row))
+		fmt.Fprintln(t, row(r.cells(string(r.Proof))...))
 	}
 	if err := t.Flush(); err != nil {
 		return err

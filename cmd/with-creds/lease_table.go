@@ -68,11 +68,11 @@ func printLeases(to io.Writer, all []shownLease, now time.Time) error {
 	}
 	fmt.Fprintln(t, head)
 	for _, l := range all {
-		row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s", l.Lease, clock(l.Issued), left(l, now), clock(l.Expires), yesNo(l.Renewable))
+		cells := []string{l.Lease, clock(l.Issued), left(l, now), clock(l.Expires), yesNo(l.Renewable)}
 		if known {
-			row += "\t" + orDash(l.Run)
+			cells = append(cells, orDash(l.Run))
 		}
-		fmt.Fprintln(t, oneLine(row))
+		fmt.Fprintln(t, row(cells...))
 	}
 	if len(all) > 1 {
 		fmt.Fprintf(t, "\n%d leases\n", len(all))

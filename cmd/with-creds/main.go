@@ -119,9 +119,9 @@ func (w *world) tell(err error) {
 		newLog(w.stderr, settings{LogFormat: w.logFormat}).Warn("%v", err)
 		return
 	}
-	fmt.Fprintf(w.stderr, "with-creds: %s\n", harmless(err.Error()))
+	fmt.Fprintf(w.stderr, "with-creds: %s\n", lines(err.Error()))
 	if at, ok := errors.AsType[*spec.Error](err); ok {
-		fmt.Fprintf(w.stderr, "  %s\n", strings.ReplaceAll(harmless(at.Caret()), "\n", "\n  "))
+		fmt.Fprintf(w.stderr, "  %s\n", strings.ReplaceAll(lines(at.Caret()), "\n", "\n  "))
 	}
 }
 

@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"strings"
-	"unicode"
+
+	"github.com/with-creds/with-creds/providers"
 )
 
 // printJSON is what --json prints.
@@ -14,18 +15,28 @@ func printJSON(to io.Writer, v any) error {
 	return out.Encode(v)
 }
 
-// oneLine is harmless, without the ends of lines.
-func oneLine(text string) string { return harmless(strings.ReplaceAll(text, "\n", "; ")) }
+// oneLine is a text that may have a server's words in it; the errors that were joined in it are told apart.
+func oneLine(text string) string { return providers.OneLine(strings.ReplaceAll(text, "\n", "; "), 0) }
 
-// harmless is a text that may have names of a server's in it, without what a terminal would take for commands, or a CI for the end of a line.
-func harmless(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return ' '
+// lines is oneLine for a text that has several, as an explanation with an example has.
+func lines(text string) string {
+	all := strings.Split(text, "\n")
+	for i, line := range all {
+		line = providers.OneLine(line, 0)
+		if strings.HasPrefix(line, "::") {
+			line = " " + line // GitHub's runner takes it for a command
 		}
-		return r
-	}, text)
-	return strings.ReplaceAll(text, "\n::", "\n ::") // at the beginning of a line, where GitHub's runner looks for commands
+		all[i] = line
+	}
+	return strings.Join(all, "\n")
+}
+
+// row is a line of a table.
+func row(cells ...string) string {
+	for i := range cells {
+		cells[i] = oneLine(cells[i])
+	}
+	return strings.Join(cells, "\t")
 }
 
 // plural is the ending of a word of which there are n.

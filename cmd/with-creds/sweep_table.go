@@ -9,17 +9,17 @@ import (
 // showSweeping is a sweep for a person.
 func (w *world) showSweeping(dir string, s sweeping, dry bool) error {
 	for _, why := range s.Skipped {
-		fmt.Fprintf(w.stderr, "with-creds: skipped %s\n", why)
+		fmt.Fprintf(w.stderr, "with-creds: skipped %s\n", oneLine(why))
 	}
 	t := tabwriter.NewWriter(w.stdout, 0, 8, 2, ' ', 0)
 	if len(s.Journals) == 0 && len(s.Expired) == 0 {
 		fmt.Fprintf(t, "nothing to sweep in %s\n", dir)
 	}
 	for _, j := range s.Journals {
-		fmt.Fprintf(t, "run %s of %s: %s\n", j.Run, j.Begun.Format(time.RFC3339), j.summary())
+		fmt.Fprintf(t, "run %s of %s: %s\n", oneLine(j.Run), j.Begun.Format(time.RFC3339), j.summary())
 		printSwept(t, j.Leases, dry)
 		for _, note := range j.Notes {
-			fmt.Fprintf(t, "  %s\n", note)
+			fmt.Fprintf(t, "  %s\n", oneLine(note))
 		}
 	}
 	if len(s.Expired) > 0 {
@@ -35,11 +35,7 @@ func printSwept(t *tabwriter.Writer, leases []revoked, dry bool) {
 		if dry {
 			proof = "would revoke"
 		}
-		row := "  " + proof + "\t" + l.Lease
-		if why := l.Note + l.Error; why != "" {
-			row += "\t" + why
-		}
-		fmt.Fprintln(t, oneLine(row))
+		fmt.Fprintln(t, row(l.cells("  "+proof)...))
 	}
 }
 

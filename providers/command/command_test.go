@@ -323,7 +323,7 @@ func TestAnswersThatAreNotTheProtocolsAreRefusedWithoutQuotingThem(t *testing.T)
 		`echo '{"version":1}'`:                  "has no fields",
 		`echo '{"version":1,"fields":{}}'`:      "has no fields",
 		`echo '{"version":1,"fields":{"a":1}}'`: "a field is a string",
-		`echo '{"version":1,"fields":{"a":"S3cretValue"},"ttl":"5m"}'`: "ttl is a string",
+		`echo '{"version":1,"fields":{"a":"S3cretValue"},"ttl":"5m"}'`: "ttl cannot be a JSON string",
 		`echo '{"version":1,"fields":{"a":"S3cretValue"},"ttl":-1}'`:   "number of seconds",
 		`echo '{"version":1,"fields":{"served:x":"S3cretValue"}}'`:     "holds a colon",
 		`echo '{"version":1,"fields":{"a":"S3cretValue"}} and more'`:   "something follows",

@@ -22,6 +22,7 @@ const (
 	maxAnswer = 1 << 20  // bytes of standard output
 	maxLease  = 16 << 10 // bytes of a lease
 	maxFields = 100
+	mostWords = 1000 // characters of an error or a warning
 )
 
 // The actions.
@@ -93,7 +94,7 @@ func parseAnswer(text []byte) (answer, error) {
 			return a, errors.New("it answered nothing on standard output")
 		}
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-			return a, fmt.Errorf("its answer's %s is a %s", strings.Map(printable, wrong.Field), wrong.Value)
+			return a, fmt.Errorf("its answer's %s cannot be a JSON %s", providers.OneLine(wrong.Field, 100), wrong.Value)
 		}
 		if errors.Is(err, errField) {
 			return a, fmt.Errorf("its answer's fields: %w", errField)
@@ -127,13 +128,6 @@ func parseAnswer(text []byte) (answer, error) {
 
 func seconds(n float64) bool { return n >= 0 && n < 1e9 }
 
-func printable(r rune) rune {
-	if unicode.IsPrint(r) {
-		return r
-	}
-	return '?'
-}
-
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 // fields are the answer's, by name.
@@ -162,7 +156,7 @@ func (a answer) failed(hidden []string) error {
 	if a.Error == "" {
 		return nil
 	}
-	err := errors.New(hide(strings.Join(strings.Fields(a.Error), " "), append(a.secrets(), hidden...)))
+	err := errors.New(hide(providers.OneLine(a.Error, mostWords), append(a.secrets(), hidden...)))
 	if a.Refused {
 		return providers.Refused(err)
 	}

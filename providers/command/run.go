@@ -112,21 +112,11 @@ func (s *Session) run(ctx context.Context, argv []string, q question) (answer, e
 func (s *Session) show(name string, said *limited, secrets []string) {
 	text := hide(strings.ToValidUTF8(said.kept.String(), "?"), secrets)
 	for line := range strings.Lines(text) {
-		if line = strings.TrimRight(strings.Map(printableOrTab, line), " \t"); line != "" {
+		if line = providers.OneLine(line, 0); line != "" {
 			s.settings.Warnf("%s: %s", name, line)
 		}
 	}
 	if said.over {
 		s.settings.Warnf("%s: (more than %d bytes on standard error; the rest is not shown)", name, maxStderr)
 	}
-}
-
-func printableOrTab(r rune) rune {
-	switch {
-	case r == '\n' || r == '\r':
-		return -1
-	case r == '\t':
-		return r
-	}
-	return printable(r)
 }

@@ -161,7 +161,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 func (a answer) warnings(hidden []string) []string {
 	var list []string
 	for _, w := range a.Warnings {
-		list = append(list, hide(strings.Map(printable, w), append(a.secrets(), hidden...)))
+		list = append(list, hide(providers.OneLine(w, mostWords), append(a.secrets(), hidden...)))
 	}
 	return list
 }

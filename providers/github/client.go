@@ -183,7 +183,7 @@ func (p plain) Unwrap() error { return p.cause }
 func (p plain) Error() string {
 	code := status(p.cause)
 	if code == 0 {
-		return strings.Join(strings.Fields(p.cause.Error()), " ") + p.advice
+		return providers.OneLine(p.cause.Error(), 500) + p.advice
 	}
 	message := ""
 	if e, ok := errors.AsType[*github.ErrorResponse](p.cause); ok {
@@ -196,15 +196,5 @@ func (p plain) Error() string {
 	} else if e, ok := errors.AsType[*github.AbuseRateLimitError](p.cause); ok {
 		message = e.Message
 	}
-	if len(message) > 500 {
-		message = message[:500] + "…"
-	}
-	return strings.TrimSpace(fmt.Sprintf("status %d: %s", code, strings.Map(printable, message))) + p.advice
-}
-
-func printable(r rune) rune {
-	if r < ' ' || r == 0x7f {
-		return ' '
-	}
-	return r
+	return strings.TrimSpace(fmt.Sprintf("status %d: %s", code, providers.OneLine(message, 500))) + p.advice
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/hashicorp/vault/api"
 
@@ -246,15 +245,8 @@ func innermost(err error) error {
 	}
 }
 
-// firstLine makes a message of a server's text: one line, of printable characters, not too long.
-func firstLine(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	const most = 300
-	if r := []rune(text); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return text
-}
+// firstLine makes a message of a server's text.
+func firstLine(text string) string { return providers.OneLine(text, 300) }
 
 // withoutSecret is a last line of defence: no server repeats a token in an error.
 func withoutSecret(text, secret string) string {
