@@ -264,6 +264,7 @@ type Settings struct {
 	Run    string        // the run's id: short, lower-case letters and digits; put into names and metadata for the auditor
 	Leash  time.Duration // the longest life anything should be given while it can be renewed; 0: what the role gives
 	// Intend is told of a lease that is about to exist, before the request that makes it. An error forbids the request.
+	// In Open it is told of a login at another server, as soon as there is one: that is kept alive and revoked like any lease, and nothing hangs on it.
 	Intend func(Lease) error
 	// Labels say for the auditor what the run belongs to: "ci", "job", "job_id", "url". They are put where the source of credentials keeps such a thing.
 	Labels map[string]string

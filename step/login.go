@@ -44,11 +44,19 @@ func (r *run) open() error {
 func (r *run) login(ctx context.Context, name string) error {
 	began := time.Now()
 	var entry *lease.Session // nothing changes before it is there
+	var early []providers.Lease
 	s, err := r.Providers[name].Open(ctx, providers.Settings{
-		Lookup:   r.Lookup,
-		Run:      r.id,
-		Leash:    r.Leash,
-		Intend:   r.intend(name),
+		Lookup: r.Lookup,
+		Run:    r.id,
+		Leash:  r.Leash,
+		Intend: func(l providers.Lease) error {
+			if entry == nil { // still in Open
+				early = append(early, l)
+			} else {
+				r.intend(entry, l)
+			}
+			return nil
+		},
 		Labels:   r.labels(),
 		Warn:     r.Log.Warn,
 		Say:      r.Log.Say,
@@ -56,13 +64,20 @@ func (r *run) login(ctx context.Context, name string) error {
 		Requests: &r.requests,
 		Starting: r.programs.start,
 
-		HandoffChanged: func() { r.book.Changed(entry) },
+		HandoffChanged: func() {
+			if entry != nil {
+				r.book.Changed(entry)
+			}
+		},
 	})
 	if err != nil {
 		return err
 	}
 	r.Log.Debug("%s: logged in at %s in %s", name, s.Handoff().Origin, since(began))
 	entry = r.book.Add(name, s)
+	for _, l := range early {
+		r.intend(entry, l)
+	}
 	if c, ok := s.(providers.Connected); ok && r.guard != nil {
 		c.OnConnect(func(raw syscall.Conn) func() { return r.guard.Hold(entry.ID, raw) })
 	}
@@ -111,15 +126,10 @@ func (m *memory) remember(key string, once func() (string, error)) (string, erro
 }
 
 // intend enters what is about to exist into the book, and lets the guard have it on the disk first.
-func (r *run) intend(provider string) func(providers.Lease) error {
-	return func(l providers.Lease) error {
-		if s := r.session(provider); s != nil {
-			l.Session = s.ID
-		}
-		r.book.Hold(l)
-		r.guard.Flush(time.Second)
-		return nil
-	}
+func (r *run) intend(s *lease.Session, l providers.Lease) {
+	l.Session = s.ID
+	r.book.Hold(l)
+	r.guard.Flush(time.Second)
 }
 
 func (r *run) session(provider string) *lease.Session {

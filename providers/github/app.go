@@ -11,7 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -59,22 +59,19 @@ func (a *app) token(ctx context.Context) (string, error) {
 }
 
 // signer signs with a key at hand.
-func signer(text string) (func(context.Context, []byte) ([]byte, error), error) {
-	key, err := parseKey([]byte(text))
-	if err != nil {
-		return nil, err
-	}
+func signer(key *rsa.PrivateKey) func(context.Context, []byte) ([]byte, error) {
 	return func(_ context.Context, text []byte) ([]byte, error) {
 		digest := sha256.Sum256(text)
 		return rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
-	}, nil
+	}
 }
 
-// parseKey reads a private key as GitHub gives it out (PKCS #1) or as openssl converts it (PKCS #8). Its errors say nothing of it.
-func parseKey(text []byte) (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode(text)
+// parseKey reads a private key as GitHub gives it out (PKCS #1) or as openssl converts it (PKCS #8). A CI's variable may have
+// its ends of lines as \n. Its errors say nothing of it.
+func parseKey(text string) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode([]byte(strings.ReplaceAll(text, `\n`, "\n"))) // PEM has no backslash
 	if block == nil {
-		return nil, fmt.Errorf("the App's key (%s) is not PEM: it begins with -----BEGIN RSA PRIVATE KEY-----", keyVariable)
+		return nil, errors.New("the App's key is not PEM: it begins with -----BEGIN RSA PRIVATE KEY-----")
 	}
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil

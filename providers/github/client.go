@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-github/v60/github"
@@ -23,14 +24,35 @@ const (
 	requestLimit = 20 * time.Second
 )
 
+// A client shows one token, and asks nothing of GitHub before a limit that it has run into is over: https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+type client struct {
+	*github.Client
+	mu  sync.Mutex
+	hit limit
+}
+
+// A limit is GitHub's request for patience.
+type limit struct {
+	error
+	until time.Time
+}
+
+func (l limit) Unwrap() error { return l.error }
+
+// limited reports an error that is one.
+func limited(err error) bool {
+	_, is := errors.AsType[limit](err)
+	return is
+}
+
 // newClient talks to the API with what auth puts into Authorization.
-func (s *Session) newClient(auth func(context.Context) (string, error)) (*github.Client, error) {
+func (s *Session) newClient(auth func(context.Context) (string, error)) (*client, error) {
 	base, err := url.Parse(s.target.API + "/")
 	if err != nil {
 		return nil, err
 	}
-	client := github.NewClient(&http.Client{
-		Transport: transport{auth: auth, host: base.Host, counted: s.settings.CountRequest},
+	c := github.NewClient(&http.Client{
+		Transport: transport{auth: auth, host: base.Host, counted: s.settings.CountRequest, next: s.transport},
 		Timeout:   requestLimit,
 		// A redirect to another host is not followed: what is in Authorization is for this one.
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -40,9 +62,32 @@ func (s *Session) newClient(auth func(context.Context) (string, error)) (*github
 			return nil
 		},
 	})
-	client.BaseURL = base
-	client.UserAgent = "with-creds"
-	return client, nil
+	c.BaseURL = base
+	c.UserAgent = "with-creds"
+	return &client{Client: c}, nil
+}
+
+// ask makes one request.
+func (c *client) ask(ctx context.Context, method, path string, body, into any) (*github.Response, error) {
+	c.mu.Lock()
+	hit := c.hit
+	c.mu.Unlock()
+	if time.Now().Before(hit.until) {
+		return nil, hit
+	}
+	request, err := c.NewRequest(method, path, body)
+	if err != nil {
+		return nil, providers.Refused(err)
+	}
+	response, err := c.Do(ctx, request, into)
+	if wait, is := patience(err, time.Now()); is {
+		hit = limit{err, time.Now().Add(wait)}
+		c.mu.Lock()
+		c.hit = hit
+		c.mu.Unlock()
+		return response, hit
+	}
+	return response, err
 }
 
 // A transport adds who asks, and bounds the answer.
@@ -50,6 +95,7 @@ type transport struct {
 	auth    func(context.Context) (string, error)
 	host    string
 	counted func()
+	next    http.RoundTripper
 }
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -64,7 +110,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("X-GitHub-Api-Version", apiVersion)
 	t.counted()
-	answer, err := http.DefaultTransport.RoundTrip(r)
+	answer, err := t.next.RoundTrip(r)
 	if err == nil {
 		answer.Body = struct {
 			io.Reader
@@ -74,29 +120,25 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// do sends a request, made anew each time, and repeats it while GitHub asks for patience or, if it is safe to repeat, is out of order. It
-// stops when the time of ctx would not suffice.
-func (s *Session) do(ctx context.Context, client *github.Client, method, path string, body, into any) (*github.Response, error) {
+// do makes a request, and repeats it while GitHub asks for patience or, if it is safe to repeat, is out of order. It stops when the time of ctx would
+// not suffice.
+func (s *Session) do(ctx context.Context, c *client, method, path string, body, into any) (*github.Response, error) {
 	for pause, failures := 500*time.Millisecond, 0; ; {
-		request, err := client.NewRequest(method, path, body)
-		if err != nil {
-			return nil, providers.Refused(err)
-		}
-		response, err := client.Do(ctx, request, into)
+		response, err := c.ask(ctx, method, path, body, into)
 		if err == nil {
 			return response, nil
 		}
-		wait, limited := patience(err, time.Now())
-		switch {
-		case limited:
+		wait := pause
+		if hit, is := errors.AsType[limit](err); is {
+			wait = time.Until(hit.until)
 			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 				return response, fmt.Errorf("%w: GitHub's rate limit is used up for %s", explained(err), wait.Round(time.Second))
 			}
 			s.settings.Sayf("github: waiting for %s: the rate limit is used up", wait.Round(time.Second))
-		case method != http.MethodPost && outOfOrder(err) && failures < 4:
-			wait, pause, failures = pause, 2*pause, failures+1
-		default:
+		} else if method == http.MethodPost || !unheard(err) || ctx.Err() != nil || failures == 4 {
 			return response, explained(err)
+		} else {
+			pause, failures = 2*pause, failures+1
 		}
 		select {
 		case <-ctx.Done():
@@ -126,7 +168,7 @@ func answered(err error) (int, http.Header) {
 	return 0, nil
 }
 
-// patience is how long GitHub asks to wait: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+// patience is how long GitHub asks to wait, where it does: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
 func patience(err error, now time.Time) (wait time.Duration, limited bool) {
 	// The library remembers limits, and refuses by itself what would only be refused by GitHub.
 	if e, ok := errors.AsType[*github.RateLimitError](err); ok && !e.Rate.Reset.IsZero() {
@@ -153,22 +195,21 @@ func patience(err error, now time.Time) (wait time.Duration, limited bool) {
 	return 0, false
 }
 
-// outOfOrder reports an error of the server's or the network's, not of the request.
-func outOfOrder(err error) bool {
+// unheard reports that what GitHub made of a request is not known: it is out of order, or its answer did not come, or not in time.
+func unheard(err error) bool {
 	code := status(err)
-	return code >= 500 || code == 0 && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, providers.ErrRefused)
+	return code >= 500 || code == 0 && !errors.Is(err, providers.ErrRefused)
 }
 
 // explained is an error with what to do, marked where no retry mends it.
 func explained(err error) error {
+	code := status(err)
+	if code < 300 || code >= 500 || limited(err) {
+		return plain{cause: err}
+	}
 	advice := ""
-	switch code := status(err); {
-	case code == http.StatusUnauthorized:
+	if code == http.StatusUnauthorized {
 		advice = ": check " + appVariable + ", that the key is this App's, and this machine's clock"
-	case code == http.StatusForbidden, code == http.StatusNotFound, code == http.StatusUnprocessableEntity, code >= 300 && code < 400:
-	case code >= 400 && code < 500:
-	default:
-		return plain{err, advice}
 	}
 	return providers.Refused(plain{err, advice})
 }

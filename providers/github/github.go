@@ -28,6 +28,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,9 +36,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/providers/vault"
 )
 
 // Name is the provider's name in a spec and in a lease.
@@ -54,8 +57,8 @@ func (Provider) Check(r providers.Request) error {
 	return err
 }
 
-// SecretEnv names Vault's token, with which the transit engine is asked to sign. The App's own key is in WITH_CREDS_*, which no command inherits.
-func (Provider) SecretEnv() []string { return []string{"VAULT_TOKEN"} }
+// SecretEnv names what a login to Vault takes, where the transit engine is asked to sign. The App's own key is in WITH_CREDS_*, which no command inherits.
+func (Provider) SecretEnv() []string { return vault.Provider{}.SecretEnv() }
 
 // Open reads the App's key and signs with it, so that a wrong one is found before anything is asked for. GitHub is not asked yet.
 func (Provider) Open(ctx context.Context, s providers.Settings) (providers.Session, error) {
@@ -63,12 +66,18 @@ func (Provider) Open(ctx context.Context, s providers.Settings) (providers.Sessi
 	if err != nil {
 		return nil, providers.Refused(fmt.Errorf("github: %w", err))
 	}
-	session, err := newSession(t, s)
-	if err != nil {
+	session := newSession(t, s)
+	if err := session.asApp(); err != nil {
 		return nil, providers.Refused(fmt.Errorf("github: %w", err))
 	}
 	if _, err := session.app.token(ctx); err != nil {
-		return nil, fmt.Errorf("github: signing as the App: %w", err)
+		err = fmt.Errorf("github: signing as the App: %w", err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if _, left := session.Close(ctx); left != nil {
+			err = fmt.Errorf("%w; and %w", err, left)
+		}
+		return nil, err
 	}
 	return session, nil
 }
@@ -78,7 +87,8 @@ type request struct {
 	owner        string // "": to be found out
 	installation int64  // 0: to be found out
 	repositories []string
-	all          bool // repositories
+	owners       []string // as the repositories name them
+	all          bool     // repositories
 	permissions  map[string]string
 }
 
@@ -116,6 +126,12 @@ func parseRequest(r providers.Request) (request, error) {
 			return fail("%w", err)
 		}
 	}
+	for _, owner := range q.owners { // here, for owner= may come after them
+		q.owner = cmp.Or(q.owner, owner)
+		if !strings.EqualFold(owner, q.owner) {
+			return fail("repositories of two owners (%s, %s): one token is of one installation", q.owner, owner)
+		}
+	}
 	switch {
 	case len(q.permissions) == 0:
 		return fail("say what the token may do: permissions=contents:read,packages:write")
@@ -134,11 +150,10 @@ func (q *request) readRepositories(text string) error {
 		owner, short, qualified := strings.Cut(repository, "/")
 		if !qualified {
 			short = repository
-		} else if q.owner == "" {
-			q.owner = owner
-		}
-		if qualified && !strings.EqualFold(owner, q.owner) {
-			return fmt.Errorf("repositories of two owners (%s, %s): one token is of one installation", q.owner, owner)
+		} else if err := name(owner); err != nil {
+			return err
+		} else {
+			q.owners = append(q.owners, owner)
 		}
 		if err := name(short); err != nil {
 			return err

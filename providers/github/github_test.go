@@ -4,12 +4,14 @@ package github
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +24,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/vault/api"
 
 	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/testdata/harness"
@@ -210,6 +214,8 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 		"owner=acme&repositories=app&permissions=contents":          "NAME:read",
 		"owner=acme&repositories=app&permissions=contents:all":      "NAME:read",
 		"owner=acme&repositories=bob/app&permissions=contents:read": "two owners",
+		"repositories=bob/app&owner=acme&permissions=contents:read": "two owners",
+		"repositories=acme/app,bob/app&permissions=contents:read":   "two owners",
 		"owner=../x&repositories=app&permissions=contents:read":     "cannot be a name",
 		"owner=..&repositories=app&permissions=contents:read":       "a name is missing",
 		"owner=acme&repository=app&permissions=contents:read":       "there are owner, installation, repositories and permissions",
@@ -239,16 +245,18 @@ func TestTheAppsLoginIsJudgedBeforeAnythingIsSent(t *testing.T) {
 		env  map[string]string
 		says string // "": it opens
 	}{
+		"a CI's variable":  {map[string]string{keyVariable: strings.ReplaceAll(b.Key, "\n", `\n`)}, ""},
+		"a wrong file":     {map[string]string{keyVariable: "", keyFileVariable: "/dev/null"}, keyFileVariable + ": the App's key is not PEM"},
 		"a file":           {map[string]string{keyVariable: "", keyFileVariable: file}, ""},
 		"no App":           {map[string]string{appVariable: ""}, appVariable},
 		"no key":           {map[string]string{keyVariable: ""}, "no key of the App"},
 		"two keys":         {map[string]string{keyFileVariable: file}, "which is meant"},
 		"a missing file":   {map[string]string{keyVariable: "", keyFileVariable: dir + "/none"}, "no such file"},
-		"no PEM":           {map[string]string{keyVariable: "secret text"}, "not PEM"},
+		"no PEM":           {map[string]string{keyVariable: "secret text"}, keyVariable + ": the App's key is not PEM"},
 		"another key":      {map[string]string{keyVariable: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}, "not an RSA private key"},
 		"not https":        {map[string]string{"GITHUB_API_URL": "http://github.example/api/v3"}, "not https"},
 		"a password in it": {map[string]string{"GITHUB_API_URL": "https://u:p@github.example/api/v3"}, "not a URL"},
-		"no vault":         {map[string]string{keyVariable: "", transitVariable: "transit/app"}, "VAULT_ADDR and VAULT_TOKEN"},
+		"no slash":         {map[string]string{keyVariable: "", transitVariable: "app/"}, "MOUNT/NAME"},
 		"no mount":         {map[string]string{keyVariable: "", transitVariable: "app"}, "MOUNT/NAME"},
 	} {
 		env := maps.Clone(b.env)
@@ -366,6 +374,96 @@ func TestRateLimitsAreWaitedForWhereTheTimeAllows(t *testing.T) {
 	}
 }
 
+// TestARateLimitIsNeverARefusal: who takes it for one gives up, and leaves the token for the rest of its hour.
+func TestARateLimitIsNeverARefusal(t *testing.T) {
+	for name, header := range map[string]map[string]string{
+		"primary":                    {"X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "5000", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)},
+		"secondary":                  {"Retry-After": "3600"},
+		"secondary without a number": {},
+	} {
+		for _, code := range []int{http.StatusForbidden, http.StatusTooManyRequests} {
+			for method, path := range map[string]string{http.MethodDelete: "/installation/token", http.MethodGet: "/installation/repositories"} {
+				t.Run(fmt.Sprint(name, " ", code, " ", method), func(t *testing.T) {
+					t.Parallel()
+					b := newBench(t)
+					s := b.open()
+					c, fields := b.issue(s, "owner=acme&repositories=app&permissions=contents:read")
+					lifted := atomic.Bool{}
+					var asked atomic.Int64
+					b.Answer = func(w http.ResponseWriter, r *http.Request) bool {
+						if lifted.Load() || r.Method != method || !strings.HasSuffix(r.URL.Path, path) {
+							return false
+						}
+						asked.Add(1)
+						for name, value := range header {
+							w.Header().Set(name, value)
+						}
+						w.WriteHeader(code)
+						fmt.Fprint(w, `{"message":"You have exceeded a secondary rate limit"}`)
+						return true
+					}
+					attempts := 3
+					if method == http.MethodGet {
+						attempts = 1 // the next hears from DELETE that it is gone
+					}
+					for range attempts {
+						proof, err := s.Revoke(within(t, 5*time.Second), c.Lease)
+						if proof != providers.Failed || err == nil || errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "rate limit is used up for") || strings.Contains(err.Error(), "still let in") {
+							t.Fatalf("%v, %v", proof, err)
+						}
+					}
+					if n := asked.Load(); n != 1 {
+						t.Errorf("GitHub was asked %d times before the limit was over", n)
+					}
+					lifted.Store(true)
+					guard, err := Provider{}.Resume(s.Handoff(), providers.Settings{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if proof, err := guard.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven || b.Usable(fields["token"]) {
+						t.Errorf("after it: %v, %v", proof, err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestATokenWhoseRequestWasNotAnsweredInTimeMayExist: so it is told, for whoever waits for what is under way.
+func TestATokenWhoseRequestWasNotAnsweredInTimeMayExist(t *testing.T) {
+	b := newBench(t)
+	s := b.open()
+	asked := make(chan struct{})
+	b.faulty(1, http.MethodPost, "/access_tokens", func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	ctx, cancel := context.WithCancel(within(t, 60*time.Second))
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := s.Issue(ctx, ask("owner=acme&repositories=app&permissions=contents:read")); !errors.Is(err, providers.ErrUnanswered) {
+		t.Errorf("%v, want an unanswered one", err)
+	}
+}
+
+func TestGitHubIsAskedByTheProxyOfTheSettings(t *testing.T) {
+	var asked atomic.Value
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.Method + " " + r.Host)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(proxy.Close)
+	b := newBench(t)
+	maps.Copy(b.env, map[string]string{"GITHUB_API_URL": "https://github.example/api/v3", "GITHUB_SERVER_URL": "https://github.example", "HTTPS_PROXY": proxy.URL})
+	_, err := b.open().Issue(within(t, 60*time.Second), ask("installation=1&repositories=app&permissions=contents:read"))
+	if err == nil || asked.Load() != "CONNECT github.example:443" {
+		t.Errorf("%v; the proxy was asked for %v", err, asked.Load())
+	}
+}
+
 func TestFaultsOfTheServersAreRetriedWhereThatIsSafe(t *testing.T) {
 	b := newBench(t)
 	s := b.open()
@@ -435,9 +533,10 @@ func TestAHostileServerGetsNoTokenElsewhereAndNoMemory(t *testing.T) {
 	}
 }
 
-func TestTheKeyNeverLeavesVaultWhereTransitSigns(t *testing.T) {
-	vault := harness.Vault(t)
-	b := newBench(t)
+// transitSigns has the App's key in Vault, which is spoken to over TLS, and a policy "sign" that may use it.
+func transitSigns(t *testing.T, b *bench) *harness.VaultServer {
+	t.Helper()
+	vault := harness.Vault(t, harness.VaultTLS())
 	vault.Mount("transit", "transit")
 	vault.Write("transit/keys/github-app", map[string]any{"type": "rsa-2048"})
 	vault.Policy("look", `path "transit/keys/github-app" { capabilities = ["read"] }`)
@@ -445,22 +544,167 @@ func TestTheKeyNeverLeavesVaultWhereTransitSigns(t *testing.T) {
 	vault.Policy("sign", `path "transit/sign/github-app/sha2-256" { capabilities = ["update"] }`)
 	b.env[keyVariable] = ""
 	b.env[transitVariable] = "transit/github-app"
-	b.env["VAULT_ADDR"], b.env["VAULT_TOKEN"] = vault.Addr, vault.Token("sign")
-	s := b.open()
-	c, fields := b.issue(s, "owner=acme&repositories=app&permissions=contents:read")
-	if !b.Usable(fields["token"]) {
-		t.Error("the token is not let in")
-	}
-	guard, err := Provider{}.Resume(s.Handoff(), providers.Settings{})
-	if err != nil {
+	b.env["VAULT_ADDR"], b.env["VAULT_CACERT"] = vault.Addr, vault.CACert
+	return vault
+}
+
+func TestTheKeyNeverLeavesVaultWhereTransitSigns(t *testing.T) {
+	b := newBench(t)
+	vault := transitSigns(t, b)
+	roleID, secretID := vault.AppRole("ci", map[string]any{"token_policies": "sign", "secret_id_num_uses": 1})
+	issuer := harness.NewIssuer(t, "https://ci.example")
+	vault.EnableJWT(issuer)
+	vault.JWTRole("ci", map[string]any{"bound_audiences": "vault", "token_policies": "sign"})
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, ".vault-token"), []byte(vault.Token("sign")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if proof, err := guard.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
-		t.Errorf("%v, %v", proof, err)
+	for name, test := range map[string]struct {
+		env map[string]string
+		own bool
+	}{
+		"a token":             {map[string]string{"VAULT_TOKEN": vault.Token("sign")}, false},
+		"the token of a home": {map[string]string{"HOME": home}, false},
+		"a child of a token": {map[string]string{
+			"VAULT_TOKEN": vault.TokenOf(&api.TokenCreateRequest{Policies: []string{"root"}}), "WITH_CREDS_VAULT_CHILD_TOKEN": "true",
+		}, true},
+		"an AppRole": {map[string]string{
+			"WITH_CREDS_VAULT_AUTH": "approle", "WITH_CREDS_VAULT_ROLE_ID": roleID, "WITH_CREDS_VAULT_SECRET_ID": secretID,
+		}, true},
+		"a job's identity": {map[string]string{
+			"WITH_CREDS_VAULT_AUTH": "jwt", "WITH_CREDS_VAULT_ROLE": "ci", "WITH_CREDS_VAULT_JWT": issuer.Token(map[string]any{"aud": "vault", "sub": "job"}),
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := maps.Clone(b.env)
+			maps.Copy(env, test.env)
+			settings := b.settings()
+			settings.Lookup = func(name string) (string, bool) { v := env[name]; return v, v != "" }
+			var told []providers.Lease
+			settings.Intend = func(l providers.Lease) error { told = append(told, l); return nil }
+			opened, err := Provider{}.Open(within(t, 60*time.Second), settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := opened.(*Session)
+			c, fields := b.issue(s, "owner=acme&repositories=app&permissions=contents:read")
+			if !b.Usable(fields["token"]) {
+				t.Error("the token is not let in")
+			}
+			s.app.last = "" // an hour later
+			if _, err := s.app.token(within(t, 60*time.Second)); err != nil {
+				t.Errorf("signing once more: %v", err)
+			}
+			handoff := s.Handoff()
+			if text := string(handoff.Data); strings.Contains(text, "PRIVATE KEY") || env["VAULT_TOKEN"] != "" && strings.Contains(text, env["VAULT_TOKEN"]) {
+				t.Error("the guard is given what it has no use for")
+			}
+			guard, err := Provider{}.Resume(handoff, providers.Settings{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.own != (len(told) == 1) {
+				t.Fatalf("it was told of %d logins", len(told))
+			}
+			for _, login := range told {
+				renewed, err := s.Renew(within(t, 60*time.Second), login, 5*time.Minute)
+				if left := renewed.TTL(time.Now()); err != nil || renewed.Key() != login.Key() || left < 4*time.Minute || left > 5*time.Minute {
+					t.Errorf("the login has %v after its renewal (%v)", left, err)
+				}
+				for range 2 {
+					if proof, err := guard.Revoke(within(t, 60*time.Second), login); proof != providers.Proven || err != nil {
+						t.Errorf("the login: %v, %v", proof, err)
+					}
+				}
+				if status, _ := vault.Raw(vault.Client.Token(), http.MethodPost, "auth/token/lookup-accessor", `{"accessor":"`+login.ID+`"}`); status != http.StatusForbidden && status != http.StatusBadRequest {
+					t.Errorf("Vault still knows the login: %d", status)
+				}
+			}
+			if proof, err := guard.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+				t.Errorf("%v, %v", proof, err)
+			}
+			if proof, err := s.Close(within(t, 60*time.Second)); proof != providers.Proven || err != nil {
+				t.Errorf("closing: %v, %v", proof, err)
+			}
+		})
 	}
-	b.env["VAULT_TOKEN"] = vault.Token("default")
-	if _, err := (Provider{}).Open(within(t, 60*time.Second), b.settings()); err == nil || !strings.Contains(err.Error(), "transit/sign/github-app/sha2-256") {
+}
+
+func TestALoginThatMayNotSignIsSaidAndEnded(t *testing.T) {
+	b := newBench(t)
+	vault := transitSigns(t, b)
+	roleID, secretID := vault.AppRole("ci", map[string]any{"token_policies": "default"})
+	b.env["WITH_CREDS_VAULT_AUTH"], b.env["WITH_CREDS_VAULT_ROLE_ID"], b.env["WITH_CREDS_VAULT_SECRET_ID"] = "approle", roleID, secretID
+	before := len(vault.Accessors())
+	_, err := Provider{}.Open(within(t, 60*time.Second), b.settings())
+	if err == nil || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), `transit/sign/github-app/sha2-256: permission denied (403) (the policy needs "update" on this path)`) {
 		t.Errorf("without the right to sign: %v", err)
+	}
+	if n := len(vault.Accessors()); n != before {
+		t.Errorf("%d tokens, and there were %d", n, before)
+	}
+}
+
+// TestWhatSweepFindsOfALoginToVaultIsEndedByAnother: after a power cut there is nothing of the login but its accessor.
+func TestWhatSweepFindsOfALoginToVaultIsEndedByAnother(t *testing.T) {
+	b := newBench(t)
+	vault := transitSigns(t, b)
+	b.env["VAULT_TOKEN"], b.env["WITH_CREDS_VAULT_CHILD_TOKEN"] = vault.Client.Token(), "true"
+	var told []providers.Lease
+	settings := b.settings()
+	settings.Intend = func(l providers.Lease) error { told = append(told, l); return nil }
+	if _, err := (Provider{}).Open(within(t, 60*time.Second), settings); err != nil || len(told) != 1 {
+		t.Fatalf("%v, %v", told, err)
+	}
+	elsewhere := told[0]
+	elsewhere.Scope = maps.Clone(elsewhere.Scope)
+	elsewhere.Scope[scopeVault] = "https://another.example:8200"
+	s := b.open()
+	if proof, err := s.Revoke(within(t, 60*time.Second), elsewhere); proof != providers.Failed || !errors.Is(err, providers.ErrRefused) {
+		t.Errorf("another Vault's: %v, %v", proof, err)
+	}
+	before := len(vault.Accessors())
+	if proof, err := s.Revoke(within(t, 60*time.Second), told[0]); proof != providers.Proven || err != nil || len(vault.Accessors()) != before-1 {
+		t.Errorf("%v, %v; %d of %d tokens left", proof, err, len(vault.Accessors()), before)
+	}
+	if proof, err := s.Close(within(t, 60*time.Second)); proof != providers.Proven || err != nil || len(vault.Accessors()) != before-2 {
+		t.Errorf("%v, %v; %d of %d tokens left", proof, err, len(vault.Accessors()), before)
+	}
+}
+
+func TestAHostileVaultGetsNoTokenElsewhereAndNoMemory(t *testing.T) {
+	secret := rand.Text()
+	var caught atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { caught.Add(1) }))
+	t.Cleanup(elsewhere.Close)
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		says   string
+	}{
+		"a redirect to another host": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
+		}, "where the token does not follow"},
+		"an endless answer": {func(w http.ResponseWriter, r *http.Request) {
+			_, err := fmt.Fprint(w, `{"data":{"signature":"`)
+			for err == nil && r.Context().Err() == nil {
+				_, err = w.Write(make([]byte, 1<<20))
+			}
+		}, "larger than"},
+		"a signature that is none": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":{"signature":"vault:v1:AAAA"}}`) }, "no RSA signature"},
+		"no data":                  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) }, "holds no data"},
+		"wrong types":              {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":{"signature":[1]}}`) }, "no RSA signature"},
+	} {
+		b := newBench(t)
+		server := httptest.NewServer(test.answer)
+		t.Cleanup(server.Close)
+		maps.Copy(b.env, map[string]string{keyVariable: "", transitVariable: "transit/app", "VAULT_ADDR": server.URL, "VAULT_TOKEN": secret})
+		_, err := Provider{}.Open(within(t, 60*time.Second), b.settings())
+		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "transit/sign/app/sha2-256") {
+			t.Errorf("%s: %v, want %q", name, err, test.says)
+		}
+	}
+	if caught.Load() != 0 {
+		t.Error("another host was asked")
 	}
 }
 

@@ -49,7 +49,13 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if err != nil {
 		return providers.Credential{}, providers.Refused(err)
 	}
+	if s.app == nil {
+		return providers.Credential{}, providers.Refused(errors.New("github: a session that was handed over can revoke, and issue nothing"))
+	}
 	q.owner = cmp.Or(q.owner, s.target.Owner)
+	if _, err := s.app.token(ctx); err != nil { // here, not under a request's deadline: it may have to log in
+		return providers.Credential{}, fmt.Errorf("github: signing as the App: %w", err)
+	}
 	id, account, err := s.installation(ctx, q)
 	if err != nil {
 		return providers.Credential{}, fmt.Errorf("github: finding the App's installation%s: %w", of(q.owner), err)
@@ -62,7 +68,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	var g grant
 	if _, err := s.do(ctx, s.client, http.MethodPost, "app/installations/"+strconv.FormatInt(id, 10)+"/access_tokens", body, &g); err != nil {
 		err = fmt.Errorf("github: asking installation %d%s for %s: %w%s", id, of(account), permissionList(q.permissions), err, s.missing(err))
-		if outOfOrder(err) {
+		if unheard(err) {
 			return providers.Credential{}, providers.Unanswered(err) // there may be a token that nobody knows; it ends within the hour
 		}
 		return providers.Credential{}, err
@@ -82,7 +88,10 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 			providers.ScopeRun: s.settings.Run, providers.ScopeGroup: "installation " + strconv.FormatInt(id, 10),
 		},
 	}
-	s.remember(l, g.Token)
+	if err := s.remember(l.ID, g.Token); err != nil {
+		return providers.Credential{}, fmt.Errorf("github: %w", err)
+	}
+	s.settings.Changed()
 	s.settings.Sayf("github: installation %d%s granted %s on %s until %s", id, of(account), permissionList(g.Permissions), g.where(),
 		g.Expires.Local().Format(time.TimeOnly))
 	return providers.Credential{Fields: s.fields(g, account), Lease: l, Warnings: g.judge(q)}, nil

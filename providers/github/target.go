@@ -1,6 +1,7 @@
 package github
 
 import (
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net/url"
@@ -18,14 +19,15 @@ const (
 	transitVariable = "WITH_CREDS_GITHUB_TRANSIT_KEY"
 )
 
-// A target is how to reach GitHub as the App: all of it, files included, so that another process can. It holds secrets.
+// A target is how to reach GitHub as the App: all of it, files included, so that another process can revoke. It holds secrets.
 type target struct {
-	API     string   `json:"api"`    // without a final slash
-	Server  string   `json:"server"` // what git clones from, without a final slash
-	App     string   `json:"app"`
-	Owner   string   `json:"owner,omitempty"` // the usual one
-	Key     string   `json:"key,omitempty"`   // PEM
-	Transit *transit `json:"transit,omitempty"`
+	API     string            `json:"api"`    // without a final slash
+	Server  string            `json:"server"` // what git clones from, without a final slash
+	App     string            `json:"app"`
+	Owner   string            `json:"owner,omitempty"` // the usual one
+	Key     *rsa.PrivateKey   `json:"-"`               // whoever revokes has no use for it
+	Transit string            `json:"-"`               // instead: where Vault signs
+	Proxies providers.Proxies `json:"proxies,omitzero"`
 }
 
 // String keeps the secrets out of logs.
@@ -36,7 +38,7 @@ func (t target) GoString() string { return t.String() }
 
 // resolve reads the settings and the file they name. It makes no network call.
 func resolve(s providers.Settings) (target, error) {
-	t := target{API: s.Get("GITHUB_API_URL"), Server: s.Get("GITHUB_SERVER_URL"), App: s.Get(appVariable), Owner: s.Get("GITHUB_REPOSITORY_OWNER")}
+	t := target{API: s.Get("GITHUB_API_URL"), Server: s.Get("GITHUB_SERVER_URL"), App: s.Get(appVariable), Owner: s.Get("GITHUB_REPOSITORY_OWNER"), Proxies: s.Proxies()}
 	if t.App == "" {
 		return t, fmt.Errorf("no App: set %s, and its private key in %s", appVariable, keyFileVariable)
 	}
@@ -55,11 +57,15 @@ func resolve(s providers.Settings) (target, error) {
 		if err != nil {
 			return t, fmt.Errorf("%s: %w", keyFileVariable, err)
 		}
-		t.Key = string(content)
+		if t.Key, err = parseKey(string(content)); err != nil {
+			return t, fmt.Errorf("%s: %w", keyFileVariable, err)
+		}
 	case key != "":
-		t.Key = key
+		if t.Key, err = parseKey(key); err != nil {
+			return t, fmt.Errorf("%s: %w", keyVariable, err)
+		}
 	default:
-		t.Transit, err = resolveTransit(transitKey, s)
+		t.Transit, err = signingPath(strings.Trim(transitKey, "/"))
 	}
 	return t, err
 }

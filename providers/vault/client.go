@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/api"
-	"golang.org/x/net/http/httpproxy"
 )
 
 // maxAnswer bounds an answer: a KV secret may be a megabyte, a keystore more; nothing that is handed over in an environment is larger.
@@ -131,14 +130,7 @@ func (c *client) proxy() (func(*http.Request) (*url.URL, error), error) {
 		}
 		return http.ProxyURL(u), nil
 	}
-	return c.conn.environmentProxy(), nil
-}
-
-// environmentProxy chooses by HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as they were when the settings were read.
-func (c connection) environmentProxy() func(*http.Request) (*url.URL, error) {
-	config := httpproxy.Config{HTTPProxy: c.HTTPProxy, HTTPSProxy: c.HTTPSProxy, NoProxy: c.NoProxy}
-	choose := config.ProxyFunc()
-	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }
+	return c.conn.Proxies.Choose(), nil
 }
 
 func (c *client) token() string         { return c.api.Token() }

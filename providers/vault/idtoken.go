@@ -55,7 +55,7 @@ func (set settings) askGitHub(ctx context.Context, to *url.URL) (token string, a
 	request.Header.Set("Accept", "application/json; api-version=2.0")
 	set.run.CountRequest()
 	client := &http.Client{
-		Transport:     &http.Transport{Proxy: set.proxyOfRunner, DisableKeepAlives: true},
+		Transport:     &http.Transport{Proxy: set.run.Proxies().Choose(), DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token would go along
 	}
 	answer, err := client.Do(request)
@@ -82,9 +82,4 @@ func (set settings) askGitHub(ctx context.Context, to *url.URL) (token string, a
 		return "", false, errors.New(doing + ": the answer holds no token")
 	}
 	return said.Value, false, nil
-}
-
-// proxyOfRunner is the proxy that the job's environment names.
-func (set settings) proxyOfRunner(r *http.Request) (*url.URL, error) {
-	return connection{HTTPProxy: set.HTTPProxy, HTTPSProxy: set.HTTPSProxy, NoProxy: set.NoProxy}.environmentProxy()(r)
 }

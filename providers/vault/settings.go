@@ -40,9 +40,6 @@ type settings struct {
 
 	ProxyAddr  string `env:"VAULT_PROXY_ADDR"` // goes before VAULT_HTTP_PROXY
 	VaultProxy string `env:"VAULT_HTTP_PROXY"`
-	HTTPProxy  string `env:"HTTP_PROXY"`
-	HTTPSProxy string `env:"HTTPS_PROXY"`
-	NoProxy    string `env:"NO_PROXY"`
 
 	Auth       string `env:"WITH_CREDS_VAULT_AUTH,default=token"` // a name in loginMethods, token or auto
 	Role       string `env:"WITH_CREDS_VAULT_ROLE"`
@@ -68,9 +65,6 @@ func readSettings(ctx context.Context, run providers.Settings) (settings, error)
 	if err != nil {
 		return set, badSetting(err)
 	}
-	set.HTTPProxy = firstOf(set.HTTPProxy, run.Get("http_proxy"))
-	set.HTTPSProxy = firstOf(set.HTTPSProxy, run.Get("https_proxy"))
-	set.NoProxy = firstOf(set.NoProxy, run.Get("no_proxy"))
 	return set, nil
 }
 
@@ -137,9 +131,7 @@ type connection struct {
 	ServerName string            `json:"server_name,omitempty"`
 	SkipVerify bool              `json:"skip_verify,omitempty"`
 	Proxy      string            `json:"proxy,omitempty"` // for every request
-	HTTPProxy  string            `json:"http_proxy,omitempty"`
-	HTTPSProxy string            `json:"https_proxy,omitempty"`
-	NoProxy    string            `json:"no_proxy,omitempty"`
+	Proxies    providers.Proxies `json:"proxies,omitzero"`
 	Timeout    time.Duration     `json:"timeout"`
 	MaxRetries int               `json:"max_retries"`
 	SRVLookup  bool              `json:"srv_lookup,omitempty"`
@@ -154,7 +146,7 @@ func (set settings) connection() (connection, error) {
 	conn := connection{
 		Address: firstOf(set.AgentAddr, set.Addr, usualAddress), AddressOf: set.addressSetting(), Namespace: strings.Trim(set.Namespace, "/"),
 		ServerName: set.TLSServerName, SkipVerify: set.SkipVerify,
-		Proxy: firstOf(set.ProxyAddr, set.VaultProxy), HTTPProxy: set.HTTPProxy, HTTPSProxy: set.HTTPSProxy, NoProxy: set.NoProxy,
+		Proxy: firstOf(set.ProxyAddr, set.VaultProxy), Proxies: set.run.Proxies(),
 		MaxRetries: max(0, set.MaxRetries), SRVLookup: set.SRVLookup,
 	}
 	conn.Run, conn.Agent = set.run.Run, agent(set.run)

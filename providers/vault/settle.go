@@ -90,7 +90,7 @@ func (s *Session) Settle(ctx context.Context, requests int) ([]providers.Lease, 
 // inSight says whether the connections were spoken to in plain HTTP/1.1 and lead to Vault, or to what speaks for it, directly.
 func (s *Session) inSight(held []net.Conn) bool {
 	conn := s.client.conn
-	return len(held) > 0 && !strings.HasPrefix(conn.Address, "https:") && conn.Proxy == "" && conn.HTTPProxy == ""
+	return len(held) > 0 && !strings.HasPrefix(conn.Address, "https:") && conn.Proxy == "" && conn.Proxies.HTTP == ""
 }
 
 // outlive returns when each of the connections has been closed by the server, which it is once all that was asked on it is answered, or when ctx is done,

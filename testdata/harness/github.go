@@ -213,6 +213,8 @@ func (s *GitHubServer) api(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case r.Method == http.MethodGet && path == "/app":
+		githubReply(w, http.StatusOK, map[string]any{"id": 424242, "slug": "ci-of-acme", "installations_count": len(s.installed())})
 	case r.Method == http.MethodGet && path == "/app/installations":
 		s.list(w, r)
 	case r.Method == http.MethodGet && len(parts) == 3 && parts[2] == "installation":

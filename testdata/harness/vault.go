@@ -334,6 +334,16 @@ func (s *VaultServer) AppRole(name string, settings map[string]any) (roleID, sec
 	return id.Data["role_id"].(string), s.Write(role+"/secret-id", nil).Data["secret_id"].(string)
 }
 
+// Accessors lists the tokens there are, root's included.
+func (s *VaultServer) Accessors() []any {
+	s.t.Helper()
+	secret, err := s.Client.Logical().List("auth/token/accessors")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return secret.Data["keys"].([]any)
+}
+
 // Leases lists the leases under a prefix ("database/creds/"), those that are pending revocation included.
 func (s *VaultServer) Leases(prefix string) []string {
 	s.t.Helper()
