@@ -96,15 +96,19 @@ func (o *operator) examineSettings() (found []providers.Finding, specs []spec.Sp
 	}
 	switch {
 	case err != nil:
-		add(providers.Fail, "", "", "%v", err)
+		add(providers.Fail, "", "mend the spec; with-creds plan judges it, and asks nobody", "%v", err)
 	case len(specs) == 0:
 		add(providers.Warn, "", "add -c SPEC, or name a PROVIDER, to have the servers looked at too", "no credentials are asked for")
 	default:
 		add(providers.OK, "P5", "", "%d credential%s asked for, and what is bound where makes sense (with-creds plan shows it)", len(specs), plural(len(specs), " is", "s are"))
 	}
-	if o.Leash > 0 {
+	const longLeash = time.Hour
+	switch {
+	case o.Leash > longLeash:
+		add(providers.Warn, "P2", "leave --leash at its default", "the leash is %v: should this machine vanish, credentials live for that long", o.Leash)
+	case o.Leash > 0:
 		add(providers.OK, "P2", "", "the leash is %v: should this machine vanish, what can be renewed ends that soon", o.Leash)
-	} else {
+	default:
 		add(providers.Warn, "P2", "leave --leash at its default", "there is no leash: should this machine vanish, credentials live for their whole TTL")
 	}
 	if o.RevokeFailure == "warn" {
@@ -129,11 +133,19 @@ func (o *operator) examineSettings() (found []providers.Finding, specs []spec.Sp
 
 // examineProvider logs in as a run would, and has the session look around.
 func (o *operator) examineProvider(name string, specs []spec.Spec) (about string, found []providers.Finding) {
-	began := time.Now()
+	defer func() {
+		for i, f := range found {
+			if f.Level != providers.OK && f.Fix == "" {
+				found[i].Fix = "mend what it says, and look again: with-creds doctor " + name
+			}
+		}
+	}()
+	began, before := time.Now(), o.requests.Load()
 	s, err := o.at(name)
 	took := time.Since(began)
 	if err != nil {
-		return name, []providers.Finding{{Level: providers.Fail, Says: err.Error()}}
+		says, fix := providers.Advice(err)
+		return name, []providers.Finding{{Level: providers.Fail, Says: says, Fix: fix}}
 	}
 	about = name + " at " + s.Handoff().Origin
 	var requests []providers.Request
@@ -142,7 +154,9 @@ func (o *operator) examineProvider(name string, specs []spec.Spec) (about string
 			requests = append(requests, one.Request)
 		}
 	}
-	found = []providers.Finding{{Level: providers.OK, Says: fmt.Sprintf("logged in, or had a login at hand, in %v", took.Round(100*time.Microsecond))}}
+	if o.requests.Load() > before { // else there was nobody to answer: what is at hand is tried below
+		found = append(found, providers.Finding{Level: providers.OK, Says: fmt.Sprintf("logged in, in %v", took.Round(100*time.Microsecond))})
+	}
 	examiner, ok := s.Session.(providers.Examiner)
 	if !ok {
 		return about, append(found, providers.Finding{Level: providers.OK, Says: "nothing more can be told without issuing: with-creds … -- true"})

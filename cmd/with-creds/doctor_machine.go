@@ -33,7 +33,7 @@ func (w *world) examineMachine(ci *pipelines.Job) []providers.Finding {
 	}
 	if runtime.GOOS != "linux" {
 		found = append(found, providers.Finding{
-			Level: providers.Warn, Promise: "P2", Says: "on " + runtime.GOOS + " a process that left the command's process group is not found when the run ends",
+			Level: providers.Warn, Promise: "P2", Says: "on " + runtime.GOOS + " a process that left the command's process group is not found when the run ends", Fix: "run it on Linux",
 		})
 	}
 	return found
@@ -48,7 +48,7 @@ func examineGuard() providers.Finding {
 	}
 	g.Done()
 	if err != nil {
-		return providers.Finding{Level: providers.Fail, Promise: "P2", Says: fmt.Sprintf("there is no guard (%v): of a killed run credentials end with the leash only", err)}
+		return providers.Finding{Level: providers.Fail, Promise: "P2", Says: fmt.Sprintf("there is no guard (%v): of a killed run credentials end with the leash only", err), Fix: "let with-creds start itself: it must be executable here, and more processes allowed (ulimit -u)"}
 	}
 	return providers.Finding{Level: providers.OK, Promise: "P2", Says: fmt.Sprintf("the guard answers %v after its start", time.Since(began).Round(100*time.Microsecond))}
 }
@@ -84,7 +84,7 @@ func examineJournal(dir string) []providers.Finding {
 	}
 	switch {
 	case err != nil:
-		found = append(found, providers.Finding{Level: providers.Warn, Says: err.Error()})
+		found = append(found, providers.Finding{Level: providers.Warn, Says: err.Error(), Fix: "make " + dir + " one's own, with mode 0700"})
 	case left > 0:
 		found = append(found, providers.Finding{
 			Level: providers.Warn, Promise: "P2", Says: fmt.Sprintf("%d run%s not come to an end, and left a journal", left, plural(left, " has", "s have")), Fix: "with-creds sweep",
@@ -105,7 +105,7 @@ func examineFiles(env map[string]string, temp string) providers.Finding {
 	}
 	place := filepath.Dir(dir.Path())
 	if err := dir.Remove(); err != nil {
-		return providers.Finding{Level: providers.Fail, Promise: "P3", Says: err.Error()}
+		return providers.Finding{Level: providers.Fail, Promise: "P3", Says: err.Error(), Fix: "remove " + place + "'s with-creds-*, as who owns it"}
 	}
 	if warned != "" {
 		says, fix, _ := strings.Cut(warned, "; ")

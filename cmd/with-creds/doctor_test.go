@@ -5,6 +5,7 @@ package main
 import (
 	"crypto/rand"
 	"maps"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,18 +25,59 @@ func (d *drill) doctor(args ...string) outcome {
 	return operate(d.t, d.home, d.env, append([]string{"doctor"}, args...)...)
 }
 
-// finding is the first of that level which says so.
+// finding is the first of that level which says so. Whatever else is found says what is to be done, where something is.
 func finding(t *testing.T, o outcome, level providers.Level, says string) providers.Finding {
 	t.Helper()
+	var found *providers.Finding
 	for _, s := range read[diagnosis](t, o).Sections {
 		for _, f := range s.Findings {
-			if f.Level == level && strings.Contains(f.Says, says) {
-				return f
+			if f.Level != providers.OK && f.Fix == "" {
+				t.Errorf("%s: %s: and what is to be done?", f.Level, f.Says)
+			}
+			if found == nil && f.Level == level && strings.Contains(f.Says, says) {
+				found = &f
 			}
 		}
 	}
-	t.Fatalf("there is no finding %s: %s in\n%s", level, says, o.stdout)
-	return providers.Finding{}
+	if found == nil {
+		t.Fatalf("there is no finding %s: %s in\n%s", level, says, o.stdout)
+	}
+	return *found
+}
+
+// TestDoctorCallsNothingWellThatHasNotAnswered: nobody is at any of these addresses.
+func TestDoctorCallsNothingWellThatHasNotAnswered(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	address := strings.TrimPrefix(gone.URL, "http://")
+	gone.Close()
+	host, port := splitAddress(t, address)
+	env := githubSource(harness.GitHub(t)).env
+	maps.Copy(env, map[string]string{
+		"VAULT_ADDR": "http://" + address, "VAULT_TOKEN": rand.Text(), "VAULT_MAX_RETRIES": "0",
+		"PGHOST": host, "PGPORT": port, "PGUSER": "ci", "PGDATABASE": "shop", "MYSQL_HOST": host, "MYSQL_TCP_PORT": port, "MYSQL_USER": "ci",
+		"GITHUB_API_URL": "http://" + address + "/api/v3", "GITHUB_SERVER_URL": "http://" + address,
+	})
+	for spec, fix := range map[string]string{
+		"vault:database/creds/readonly": "VAULT_ADDR is http://" + address,
+		"postgres:readonly":             "PGHOST and PGPORT",
+		"mysql:readonly":                "MYSQL_HOST and MYSQL_TCP_PORT",
+		"github:installation?repositories=app&permissions=contents:read": "GITHUB_API_URL",
+		"command:./nosuch": "name a program",
+	} {
+		o := operate(t, t.TempDir(), env, "doctor", "--json", "-c", spec).want(t, 125)
+		if f := finding(t, o, providers.Fail, ""); !strings.Contains(f.Fix, fix) || strings.Contains(f.Says, fix) {
+			t.Errorf("%s: %+v, want the fix %q", spec, f, fix)
+		}
+		all := read[diagnosis](t, o).Sections
+		for _, f := range all[len(all)-1].Findings {
+			if f.Level == providers.OK {
+				t.Errorf("%s: it is well that %s", spec, f.Says)
+			}
+		}
+	}
+	finding(t, operate(t, t.TempDir(), env, "doctor", "--json", "--leash", "24h"), providers.Warn, "the leash is 24h0m0s")
+	delete(env, "VAULT_TOKEN")
+	finding(t, operate(t, t.TempDir(), env, "doctor", "--json", "vault").want(t, 125), providers.Fail, "there is no token")
 }
 
 func TestDoctorSaysWhatThePromisesRestOnAndIssuesNothing(t *testing.T) {

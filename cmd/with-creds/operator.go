@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,8 @@ type operator struct {
 	ctx  context.Context // the command's own: it ends with a signal
 	name string          // what the login is for, in the server's logs
 	book *lease.Book
+
+	requests atomic.Int64 // round trips made
 
 	mu   sync.Mutex // held while a session is opened: who asks for the same one waits for it
 	open map[string]*operating
@@ -85,7 +88,7 @@ func (o *operator) at(provider string) (*lease.Session, error) {
 	}
 	ctx, cancel := context.WithTimeout(o.ctx, time.Minute)
 	defer cancel()
-	s, err := p.Open(ctx, providers.Settings{Lookup: o.layers.Lookup, Run: o.name, Leash: o.Leash, Warn: o.log.Warn})
+	s, err := p.Open(ctx, providers.Settings{Lookup: o.layers.Lookup, Run: o.name, Leash: o.Leash, Warn: o.log.Warn, Requests: &o.requests})
 	if err != nil {
 		found.err = err
 		return nil, err

@@ -21,12 +21,12 @@ func (s *Session) Examine(_ context.Context, requests []providers.Request) []pro
 		seen[q.argv[0]] = true
 		path, err := s.find(q.argv[0])
 		if err != nil {
-			found = append(found, providers.Finding{Level: providers.Fail, Says: err.Error()})
+			found = append(found, providers.Finding{Level: providers.Fail, Says: err.Error(), Fix: "name a program that is there and may be run"})
 			continue
 		}
 		found = append(found, providers.Finding{
-			Level: providers.OK, Promise: "P2",
-			Says: fmt.Sprintf("%s can be run; whether it keeps the leash and ends what a killed run left, `with-creds provider check %s` shows", path, q.argv[0]),
+			Level: providers.OK, // of no promise: it was not asked
+			Says:  fmt.Sprintf("%s is there and may be run; whether it keeps the leash and ends what a killed run left, `with-creds provider check %s` shows", path, q.argv[0]),
 		})
 	}
 	return found

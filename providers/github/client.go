@@ -214,6 +214,9 @@ func explained(err error) error {
 	return providers.Refused(plain{err, advice})
 }
 
+// Advice is for a doctor.
+func (p plain) Advice() string { return p.advice }
+
 // A plain error has GitHub's words in one line, without the library's account of them.
 type plain struct {
 	cause  error

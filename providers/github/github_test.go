@@ -738,8 +738,17 @@ func TestExamineFindsTheInstallationsAndIssuesNothing(t *testing.T) {
 	found := b.open().Examine(within(t, 60*time.Second), []providers.Request{
 		ask("owner=acme&repositories=app&permissions=contents:read"), ask("owner=nobody&repositories=app&permissions=contents:read"),
 	})
-	if len(found) != 3 || found[0].Level != providers.Warn || found[1].Level != providers.OK || !strings.Contains(found[1].Says, "1001 of acme") || found[2].Level != providers.Fail {
+	if len(found) != 4 || found[0].Level != providers.OK || !strings.Contains(found[0].Says, "ci-of-acme") || found[1].Level != providers.Warn ||
+		found[2].Level != providers.OK || !strings.Contains(found[2].Says, "1001 of acme") || found[3].Level != providers.Fail || !strings.HasPrefix(found[3].Fix, "install it at ") {
 		t.Errorf("found %+v", found)
+	}
+	b.faulty(1, http.MethodGet, "/app", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	elsewhere := b.open().Examine(within(t, 60*time.Second), nil)
+	b.env[appVariable] = "1"
+	for _, found := range [][]providers.Finding{elsewhere, b.open().Examine(within(t, 60*time.Second), nil)} {
+		if len(found) != 1 || found[0].Level != providers.Fail || !strings.HasPrefix(found[0].Fix, "check ") || strings.Contains(found[0].Says, "check") {
+			t.Errorf("found %+v", found)
+		}
 	}
 	if live := b.Live(); len(live) != 0 || strings.Contains(b.Log(), "access_tokens") {
 		t.Errorf("left %q; asked:\n%s", live, b.Log())

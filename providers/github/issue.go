@@ -216,7 +216,7 @@ func (s *Session) ofOwner(ctx context.Context, owner string) (*github.Installati
 			return nil, err
 		}
 	}
-	return nil, providers.Refused(fmt.Errorf("the App is not installed there: %s/apps/ADD-THE-APP'S-NAME/installations/new", s.target.Server))
+	return nil, providers.Refused(plain{errors.New("the App is not installed there"), ": install it at " + s.target.Server + "/apps/ADD-THE-APP'S-NAME/installations/new"})
 }
 
 // only is the installation of an App that has a single one.
@@ -237,7 +237,7 @@ func (s *Session) only(ctx context.Context) (*github.Installation, error) {
 		return all[0], nil
 	}
 	if len(all) == 0 {
-		return nil, providers.Refused(errors.New("the App is installed nowhere"))
+		return nil, providers.Refused(plain{errors.New("the App is installed nowhere"), ": install it at " + s.target.Server + "/apps/ADD-THE-APP'S-NAME/installations/new"})
 	}
 	var owners []string
 	for _, i := range all {
@@ -247,5 +247,5 @@ func (s *Session) only(ctx context.Context) (*github.Installation, error) {
 	if len(owners) > 10 {
 		owners = append(owners[:10], "…")
 	}
-	return nil, providers.Refused(fmt.Errorf("it has %d: name the owner, owner=… (%s)", len(all), strings.Join(owners, ", ")))
+	return nil, providers.Refused(plain{fmt.Errorf("it has %d", len(all)), ": name the owner, owner=… (" + strings.Join(owners, ", ") + ")"})
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -85,6 +86,9 @@ type failure struct {
 func (f failure) Error() string { return f.text }
 func (f failure) Unwrap() error { return f.cause }
 
+// Advice is for a doctor.
+func (f failure) Advice() string { return advice(f.cause) }
+
 // words are the server's own, in one line.
 func words(err error) string {
 	if serverErr, ok := err.(*mysql.MySQLError); ok { //nolint:errorlint // a wrapped one has its wrapper's words around it
@@ -121,6 +125,9 @@ func advice(err error) string {
 		return ": the server wants to see passwords to judge them (strict_password_validation); with-creds gives it hashes of random ones only"
 	case errReferencedAsDefiner:
 		return ": give what it made another DEFINER, or grant the administrator ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before 8.2), and revoke again"
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return ": check that a server listens there, and the address in " + urlVariable + " or MYSQL_HOST and MYSQL_TCP_PORT"
 	}
 	return ""
 }

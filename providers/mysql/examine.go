@@ -17,7 +17,8 @@ func (s *Session) Examine(ctx context.Context, requests []providers.Request) []p
 		e.found = nil
 		return s.Use(ctx, func(c *connection) error { return e.server(ctx, c) })
 	}); err != nil {
-		e.add(providers.Fail, "", "", "%v", failed(err, "asking the server about itself"))
+		says, fix := providers.Advice(failed(err, "asking the server about itself"))
+		e.add(providers.Fail, "", fix, "%s", says)
 		return e.found
 	}
 	seen := map[string]bool{}
@@ -96,11 +97,12 @@ func (e *examination) role(ctx context.Context, q request) {
 		})
 	})
 	if err != nil {
-		e.add(providers.Fail, "", "", "%v", failed(err, "the role "+q.role))
+		says, fix := providers.Advice(failed(err, "the role "+q.role))
+		e.add(providers.Fail, "", fix, "%s", says)
 		return
 	}
 	for _, w := range warnings {
-		e.add(providers.Warn, "P2", "", "%s", w)
+		e.add(providers.Warn, "P2", "take that right from the role, or name a role without it", "%s", w)
 	}
 	e.add(providers.OK, "", "", "users with the role %s can be made; each is dropped at the end, and proven to be gone from mysql.user", q.role)
 }

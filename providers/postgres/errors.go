@@ -70,6 +70,9 @@ type failure struct {
 func (f *failure) Error() string { return "postgres: " + f.text }
 func (f *failure) Unwrap() error { return f.cause }
 
+// Advice is for a doctor.
+func (f *failure) Advice() string { return advice(f.cause) }
+
 // failf is a failure whose text ends in the cause's, where there is one.
 func failf(cause error, format string, args ...any) *failure {
 	f := &failure{text: fmt.Sprintf(format, args...), cause: cause}

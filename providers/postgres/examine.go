@@ -17,7 +17,8 @@ var _ providers.Examiner = (*Session)(nil)
 func (s *Session) Examine(ctx context.Context, requests []providers.Request) []providers.Finding {
 	e := &examination{session: s, ctx: ctx}
 	if err := e.server(); err != nil {
-		e.add(providers.Fail, "", "", "%v", explain("asking the server about itself", err))
+		says, fix := providers.Advice(explain("asking the server about itself", err))
+		e.add(providers.Fail, "", fix, "%s", says)
 		return e.found
 	}
 	seen := map[string]bool{}
@@ -28,7 +29,8 @@ func (s *Session) Examine(ctx context.Context, requests []providers.Request) []p
 		}
 		seen[q.group] = true
 		if err := e.group(q.group); err != nil {
-			e.add(providers.Fail, "", "", "%v", explain("asking about the group "+q.group, err))
+			says, fix := providers.Advice(explain("asking about the group "+q.group, err))
+			e.add(providers.Fail, "", fix, "%s", says)
 		}
 	}
 	e.remains()
@@ -149,7 +151,8 @@ func (e *examination) remains() {
 	left, err := e.session.Expired(e.ctx, past)
 	switch {
 	case err != nil:
-		e.add(providers.Warn, "", "", "%v", err)
+		says, fix := providers.Advice(err)
+		e.add(providers.Warn, "", fix, "%s", says)
 	case len(left) > 0:
 		e.add(providers.Warn, "P2", "with-creds sweep postgres", "%d of with-creds' logins have ended, and nobody took them away (they can log in no more)", len(left))
 	}

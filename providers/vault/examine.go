@@ -81,12 +81,13 @@ func (e *examination) health() bool {
 		e.add(providers.OK, "", "", "Vault answers in %v, and does not tell of its health here", took.Round(100*time.Microsecond))
 		return true
 	default:
-		e.add(providers.Fail, "", "", "%v", e.session.explain(err, "asking for the health of", e.session.client.shownAddress(), ""))
+		says, fix := providers.Advice(e.session.explain(err, "asking for the health of", e.session.client.shownAddress(), ""))
+		e.add(providers.Fail, "", fix, "%s", says)
 		return false
 	}
 	var h healthAnswer
 	if raw, err := json.Marshal(dataOrNil(answer)); err != nil || json.Unmarshal(raw, &h) != nil || h.Version == "" {
-		e.add(providers.Warn, "", "", "the server does not tell of its health: is there something between here and Vault?")
+		e.add(providers.Warn, "", "check that VAULT_ADDR is Vault's, and what is between here and there", "the server does not tell of its health")
 		return true
 	}
 	switch {
@@ -123,7 +124,8 @@ func (e *examination) token() bool {
 		e.add(providers.Warn, "P1", "give it the policy default", "the token may not look itself up")
 		return true
 	default:
-		e.add(providers.Warn, "", "", "%v", e.session.explain(err, "looking up", "the token", ""))
+		says, fix := providers.Advice(e.session.explain(err, "looking up", "the token", ""))
+		e.add(providers.Warn, "", fix, "%s", says)
 		return true
 	}
 	data := dataOrNil(answer)

@@ -129,19 +129,36 @@ func (s *Session) explain(err error, doing, path, hint string) error {
 	}
 	switch {
 	case hint != "":
-	case f.meaning == unreached || f.meaning == untrusted:
-		hint = s.client.conn.AddressOf + " is " + s.client.shownAddress()
-		if s.client.conn.AddressOf == "" {
-			hint = "VAULT_ADDR is not set, and Vault was looked for at " + s.client.shownAddress()
-		}
+	case f.meaning == unreached:
+		hint = "does Vault run there? " + s.address()
+	case f.meaning == untrusted:
+		hint = "is VAULT_CACERT its authority's? " + s.address()
 	case f.meaning == dead:
 		hint = "log in again"
 	}
 	if hint != "" {
-		err = fmt.Errorf("%w (%s)", err, hint)
+		err = hinted{err, hint}
 	}
 	return err
 }
+
+// address says where Vault was looked for, and which setting said so.
+func (s *Session) address() string {
+	if s.client.conn.AddressOf == "" {
+		return "VAULT_ADDR is not set, and Vault was looked for at " + s.client.shownAddress()
+	}
+	return s.client.conn.AddressOf + " is " + s.client.shownAddress()
+}
+
+// A hinted error says what to do.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Error() string  { return h.error.Error() + " (" + h.hint + ")" }
+func (h hinted) Unwrap() error  { return h.error }
+func (h hinted) Advice() string { return h.hint }
 
 // inSeconds is a duration as Vault takes it: whole seconds, rounded up, never 0, which would mean the default.
 func inSeconds(d time.Duration) int64 {
