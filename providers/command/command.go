@@ -1,12 +1,13 @@
 // Package command issues credentials by running a program: any source that has no provider of its own.
 //
-// The request `command:./mint` runs ./mint; `'command:./mint --team data'` runs it with arguments (words are separated by spaces; there is
-// no shell). The parameters of the spec are the program's own.
+// The request `command:./mint` runs ./mint; `'command:./mint --team data'` runs it with arguments. Words are separated by spaces, one that has some is put
+// into quotes (`'command:"./my tools/mint" --team data'`), and there is no shell. The parameters of the spec are the program's own.
 //
 // # The protocol, version 1
 //
 // The program is run once for each action, with the action (issue, renew or revoke) as its last argument, one JSON object on its standard
-// input and one expected on its standard output. Whatever is not listed here is to be ignored.
+// input and one expected on its standard output. A member of an object that is not listed here is to be ignored, and a question of another version refused: what its members
+// mean is not known.
 //
 //		issue   ← {"version":1, "action":"issue", "id":"wc-r7k2-…", "run":"r7k2", "ttl":300, "parameters":{"scope":"read"}}
 //		        → {"version":1, "fields":{"token":"…", "user":{"value":"ci", "secret":false}},
@@ -19,22 +20,23 @@
 //	  - id names the credential before it exists. A program that has it recorded by whatever it asks (as a name, a label, a comment) can find by it
 //	    what an issue that was killed half-way left. revoke comes without a lease then.
 //	  - fields: a plain string is secret; what is not is said so. Names without colons or control characters.
-//	  - lease: what renew and revoke need beside the id. It is written to a disk, so it must hold no secret; at most 16 KiB.
+//	  - lease: what renew and revoke need beside the id. It is written to a disk, so it must hold no secret; at most 16 KiB. Where a secret field's value is in it,
+//	    the credential is not taken, and revoked.
 //	  - ttl: in issue and renew, the seconds that are wanted (the leash; left out when there is none) and those that were given (left out when the
 //	    credential has no end). max_ttl: the seconds from issue that no renewal passes.
 //	  - renewable (false unless said): renew may be called. revocable (true unless said): revoke may be called; with false the credential ends by its
 //	    ttl alone, and the receipt says so.
 //	  - proof: proven (seen to be gone), accepted (the source promised), expires (it cannot be ended, and ends by itself). To revoke what is
 //	    gone, or never was, is proven: revoke is repeated, and may run twice at once.
-//	  - {"version":1, "error":"why", "refused":true} in any answer is a failure. refused says that asking again will not help; else it is
+//	  - {"version":1, "error":"why", "refused":true} in any answer is a failure, also without a version. refused says that asking again will not help; else it is
 //	    tried again. So is an exit code other than 0, or an answer that is no JSON.
 //
 // # What the program is given
 //
-// It runs in a process group of its own, in the directory with-creds was started in, with an environment of PATH, HOME, the locale,
+// It runs in a process group of its own, in the directory with-creds was started in (sweep runs it there, too, where that still is), with an environment of PATH, HOME, the locale,
 // proxies and the like, and of what WITH_CREDS_COMMAND_ENV names (NAME,NAME…). A value that the wrapped command must not see is put into
-// WITH_CREDS_COMMAND_ENV_<NAME>: the program finds it as NAME. Standard error is for people: it is shown line by line, without the secrets of the
-// answer. After WITH_CREDS_COMMAND_TIMEOUT (30s) it is ended.
+// WITH_CREDS_COMMAND_ENV_<NAME>: the program finds it as NAME. Standard error is for people: when the program has ended, for before
+// that it is not known what is secret, it is shown line by line, without the secrets of the answer. After WITH_CREDS_COMMAND_TIMEOUT (30s) it is ended.
 //
 // Descriptor 3 is a pipe that a program (and what it starts) leaves open while it works: by it the guard of a run that was killed knows that an issue
 // is still under way, waits for it, and revokes then.
@@ -47,6 +49,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -135,8 +138,18 @@ type request struct {
 	parameters map[string]string
 }
 
+// words are separated by spaces; quotes count at the beginning of one.
+var words = regexp.MustCompile(`"[^"]*"(\s|$)|'[^']*'(\s|$)|\S+`)
+
 func parseRequest(r providers.Request) (request, error) {
-	q := request{argv: strings.Fields(r.Path)}
+	var q request
+	for _, word := range words.FindAllString(r.Path, -1) {
+		word = strings.TrimSpace(word)
+		if last := len(word) - 1; last > 0 && (word[0] == '"' || word[0] == '\'') && word[last] == word[0] {
+			word = word[1:last]
+		}
+		q.argv = append(q.argv, word)
+	}
 	if len(q.argv) == 0 {
 		return q, errors.New("command: no program: write command:./mint, or 'command:./mint ARGUMENT…' with quotes")
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -205,7 +206,7 @@ func TestConformFindsWhatIsWrong(t *testing.T) {
 		"no JSON":                {`echo hello`, "issue answers with a credential"},
 		"nothing is secret":      {`echo '{"version":1,"fields":{"a":{"value":"bcdefghijk","secret":false}},"proof":"proven"}'`, "some field is secret"},
 		"always the same":        {`echo '{"version":1,"fields":{"a":"bcdefghijk"},"proof":"proven"}'`, "and gives another credential"},
-		"secret in the lease":    {`echo '{"version":1,"fields":{"a":"bcdefghijk"},"lease":"bcdefghijk","proof":"proven"}'`, "the lease holds no secret"},
+		"secret in the lease":    {`echo '{"version":1,"fields":{"a":"bcdefghijk"},"lease":"bcdefghijk","proof":"proven"}'`, "issue answers with a credential"},
 		"revoke fails when gone": {`case $1 in issue) echo "{\"version\":1,\"fields\":{\"a\":\"long enough $$\"}}" ;; revoke) id=$(sed 's/.*"id":"\([^"]*\)".*/\1/'); [ ! -e ` + dir + `/$id ] || exit 1; touch ` + dir + `/$id; echo '{"version":1,"proof":"proven"}' ;; esac`, "revoking it again is no error"},
 		"takes any version":      {`case $1 in issue) echo "{\"version\":1,\"fields\":{\"a\":\"long enough $$\"}}" ;; *) echo '{"version":1,"proof":"proven"}' ;; esac`, "a question of another version is refused"},
 	} {
@@ -220,6 +221,123 @@ func TestConformFindsWhatIsWrong(t *testing.T) {
 				t.Errorf("kept %t; broken: %q", kept, broken)
 			}
 		})
+	}
+}
+
+// ledger is a program that keeps a file for each credential in a directory, until it revokes it; before is what its issue does first.
+func ledger(dir, before string) string {
+	return `id=$(sed 's/.*"id":"\([^"]*\)".*/\1/'); case $1 in
+issue) ` + before + `; touch ` + dir + `/$id; ` + `echo "{\"version\":1,\"fields\":{\"a\":\"long enough $$\"}}" ;;
+revoke) rm -f ` + dir + `/$id; echo '{"version":1,"proof":"proven"}' ;; esac`
+}
+
+func left(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+func TestConformLeavesNothingWhereAnIssueFailsOrItIsStopped(t *testing.T) {
+	dir, at := t.TempDir(), t.TempDir()
+	second := script(t, strings.Replace(ledger(dir, ":"), "echo \"{", "[ -e "+at+"/once ] && exit 3; touch "+at+"/once; echo \"{", 1))
+	var rules []string
+	tell := func(f Finding) { rules = append(rules, f.Rule) }
+	if kept := Conform(within(t, 2*time.Minute), newBench(t, nil).settings(), ask(second), tell); kept || slices.Contains(rules, "and gives another credential") {
+		t.Errorf("kept %t: %q", kept, rules)
+	}
+	if names := left(t, dir); len(names) > 0 {
+		t.Errorf("the issue that failed left %q", names)
+	}
+	ctx, stop := context.WithCancel(within(t, 2*time.Minute))
+	slow := script(t, ledger(dir, "touch "+at+"/begun; while ! test -e "+at+"/go; do sleep 0.02; done"))
+	rules = nil
+	go func() {
+		for {
+			if _, err := os.Stat(at + "/begun"); err == nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		stop()
+		_ = os.WriteFile(at+"/go", nil, 0o600)
+	}()
+	if Conform(ctx, newBench(t, nil).settings(), ask(slow), tell) || len(rules) != 2 {
+		t.Errorf("it was stopped while it issued, and went on: %q", rules)
+	}
+	if names := left(t, dir); len(names) > 0 {
+		t.Errorf("what was stopped left %q", names)
+	}
+}
+
+func TestALeaseWithASecretIsNeitherTakenNorKept(t *testing.T) {
+	for name, value := range map[string]string{"plain": "S3cretValue", "escaped": `S3cret/"Välue<x`} {
+		for _, action := range []string{"issue", "renew"} {
+			t.Run(name+" "+action, func(t *testing.T) {
+				b := newBench(t, map[string]string{"WITH_CREDS_COMMAND_ENV": "FIELD", "FIELD": strings.Trim(written(value), `"`)})
+				dir := t.TempDir()
+				path := script(t, strings.NewReplacer(
+					`{\"a\":\"long enough $$\"}}`, `{\"a\":\"$FIELD\"},\"ttl\":60,\"renewable\":true$(test $1 != `+action+` || echo ",\"lease\":[\"x $FIELD\"]")}`,
+					"revoke) ", `renew) echo "{\"version\":1,\"ttl\":60,\"lease\":{\"$FIELD\":1}}" ;; revoke) `).Replace(ledger(dir, ":")))
+				s := b.open()
+				c, err := s.Issue(within(t, 60*time.Second), ask(path))
+				if action == "renew" && err == nil {
+					_, err = s.Renew(within(t, 60*time.Second), c.Lease, time.Minute)
+				} else if names := left(t, dir); len(names) > 0 {
+					t.Errorf("left: %q", names)
+				}
+				if !errors.Is(err, providers.ErrRefused) || !errors.Is(err, errSecretInLease) || strings.Contains(err.Error(), value) {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestAProgramRunsWhereItsRunWas(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	path := script(t, `pwd >>`+dir+`/ran; `+ledger(dir, ":"))
+	s := newBench(t, nil).open()
+	run, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.with.Dir = run
+	c, _ := newBench(t, nil).issue(s, path)
+	other := newBench(t, nil).open()
+	other.with.Dir = elsewhere
+	if s.Handoff().Origin != other.Handoff().Origin {
+		t.Error("a sweep from another directory would take it for another server")
+	}
+	if proof, err := other.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+		t.Errorf("%v, %v", proof, err)
+	}
+	if err := os.Remove(run); err != nil {
+		t.Fatal(err)
+	}
+	if proof, err := other.Revoke(within(t, 60*time.Second), c.Lease); proof != providers.Proven {
+		t.Errorf("where the directory is gone: %v, %v", proof, err)
+	}
+	ran, err := os.ReadFile(dir + "/ran")
+	if err != nil || string(ran) != run+"\n"+run+"\n"+elsewhere+"\n" {
+		t.Errorf("it ran in %q (%v)", ran, err)
+	}
+}
+
+func TestAPathWithASpaceIsQuoted(t *testing.T) {
+	for path, want := range map[string][]string{
+		`./mint --team data`:           {"./mint", "--team", "data"},
+		`"./my tools/mint"  'a b' c`:   {"./my tools/mint", "a b", "c"},
+		`printf {"a":"b"} "x"y it's "`: {"printf", `{"a":"b"}`, `"x"y`, "it's", `"`},
+	} {
+		if q, err := parseRequest(ask(path)); err != nil || !slices.Equal(q.argv, want) {
+			t.Errorf("%s: %q (%v)", path, q.argv, err)
+		}
 	}
 }
 
@@ -320,6 +438,7 @@ func TestAnswersThatAreNotTheProtocolsAreRefusedWithoutQuotingThem(t *testing.T)
 		`echo '[1]'`:                            "not a JSON object",
 		`echo '{"version":2}'`:                  "version 2 of the protocol",
 		`echo '{}'`:                             "version 0 of the protocol",
+		`echo '{"error":"the moon is full"}'`:   "the moon is full",
 		`echo '{"version":1}'`:                  "has no fields",
 		`echo '{"version":1,"fields":{}}'`:      "has no fields",
 		`echo '{"version":1,"fields":{"a":1}}'`: "a field is a string",

@@ -25,27 +25,34 @@ var errUntried = errors.New("not tried")
 func (f Finding) Tried() bool { return !errors.Is(f.Err, errUntried) }
 
 // Conform tries a program as `with-creds provider check` does: it issues two credentials, renews and revokes them in every way that a run and its
-// guard do, and tells tell of each rule of the protocol. It reports whether all that were tried are kept. What it issued is revoked also
-// when something is wrong, as well as the program can.
+// guard do, and tells tell of each rule of the protocol. It reports whether all were tried and are kept. What it issued is revoked also
+// when something is wrong, as well as the program can. When ctx is done it waits for what is under way, tries nothing more, and revokes.
 func Conform(ctx context.Context, s providers.Settings, r providers.Request, tell func(Finding)) bool {
-	c := conformity{ctx: ctx, tell: tell, kept: true}
+	c := conformity{ctx: context.WithoutCancel(ctx), stopped: ctx, tell: tell, kept: true}
+	s.Intend = func(l providers.Lease) error {
+		c.intent = l
+		c.held = append(c.held, l)
+		return nil
+	}
 	opened, err := Provider{}.Open(ctx, s)
 	if err != nil {
 		c.rule("it can be run", err, "")
 		return false
 	}
 	c.session = opened.(*Session)
-	c.session.settings.Intend = func(l providers.Lease) error { c.intent = l; return nil }
 	c.all(r)
-	return c.kept
+	c.giveBack()
+	return c.kept && ctx.Err() == nil
 }
 
 type conformity struct {
-	ctx     context.Context
+	ctx     context.Context // of what must come to its end
+	stopped context.Context // nothing more is tried when it is done
 	session *Session
 	tell    func(Finding)
 	kept    bool
-	intent  providers.Lease // of the issue that was asked for last
+	intent  providers.Lease   // of the issue that was asked for last
+	held    []providers.Lease // not known to be revoked
 }
 
 func (c *conformity) rule(rule string, err error, note string) bool {
@@ -59,36 +66,66 @@ func (c *conformity) rule(rule string, err error, note string) bool {
 // all is every rule, in an order in which each can rely on those before it.
 func (c *conformity) all(r providers.Request) {
 	began := time.Now()
-	first, err := c.session.Issue(c.ctx, r)
-	if !c.rule("issue answers with a credential", err, describe(first, time.Since(began))) {
-		if c.intent.ID != "" {
-			c.revoke("revoke ends what a failed issue may have left", c.intent)
-		}
+	first, err := c.issue(r)
+	if !c.rule("issue answers with a credential", err, describe(first, time.Since(began))) || c.stopped.Err() != nil {
 		return
 	}
 	c.rule("some field is secret", secretField(first), "")
-	c.rule("the lease holds no secret", secretInLease(first), "")
-	second, err := c.session.Issue(c.ctx, r)
+	second, err := c.issue(r)
 	if c.rule("issue can be repeated", err, "") {
 		c.rule("and gives another credential", different(first, second), "")
 	}
-	c.renew(first.Lease)
-	if first.Lease.Scope[scopeRevocable] == "no" {
+	if c.stopped.Err() == nil {
+		c.renew(first.Lease)
+	}
+	c.revocations(first.Lease, second.Lease)
+}
+
+// issue makes a credential; what is left where that fails is among what is held.
+func (c *conformity) issue(r providers.Request) (providers.Credential, error) {
+	made, err := c.session.Issue(c.ctx, r)
+	if err == nil {
+		c.held[len(c.held)-1] = made.Lease
+	}
+	return made, err
+}
+
+func (c *conformity) revocations(first, second providers.Lease) {
+	if first.Scope[scopeRevocable] == "no" {
 		c.rule("revoke", errUntried, "the program says that it cannot revoke (revocable is false)")
 		return
 	}
-	c.revoke("revoke ends a credential by its lease", first.Lease)
-	c.revoke("revoking it again is no error", first.Lease)
-	if second.Lease.ID != "" {
-		alone := second.Lease
-		alone.Scope = map[string]string{scopeProgram: second.Lease.Scope[scopeProgram], providers.ScopeRun: c.session.settings.Run}
-		c.revoke("revoke ends a credential by its id alone, as after a crash", alone)
-		c.revoke("and then by its lease", second.Lease)
-	}
+	alone := second
+	alone.Scope = map[string]string{scopeProgram: second.Scope[scopeProgram], scopeDir: second.Scope[scopeDir], providers.ScopeRun: c.session.settings.Run}
 	never := c.intent
 	never.ID += "never"
-	c.revoke("revoking what never was is no error", never)
-	c.otherVersion(first.Lease)
+	for _, try := range []struct {
+		rule  string
+		lease providers.Lease
+	}{
+		{"revoke ends a credential by its lease", first},
+		{"revoking it again is no error", first},
+		{"revoke ends a credential by its id alone, as after a crash", alone},
+		{"and then by its lease", second},
+		{"revoking what never was is no error", never},
+	} {
+		if !try.lease.IsZero() && c.stopped.Err() == nil {
+			c.revoke(try.rule, try.lease)
+		}
+	}
+	if c.stopped.Err() == nil {
+		c.otherVersion(first)
+	}
+}
+
+// giveBack revokes what nothing else has.
+func (c *conformity) giveBack() {
+	for _, l := range slices.Clone(c.held) {
+		if l.Scope[scopeRevocable] == "no" {
+			continue // which was told
+		}
+		c.revoke("revoke ends what a failed issue, or a check that was stopped, has left", l)
+	}
 }
 
 func describe(c providers.Credential, took time.Duration) string {
@@ -120,15 +157,6 @@ func secretField(c providers.Credential) error {
 	return nil
 }
 
-func secretInLease(c providers.Credential) error {
-	for _, v := range secrets(c) {
-		if len(v) >= leastLong && strings.Contains(c.Lease.Scope[scopeLease], v) {
-			return errors.New("a secret field's value is in it, and it is written to a disk")
-		}
-	}
-	return nil
-}
-
 func different(a, b providers.Credential) error {
 	if slices.Equal(secrets(a), secrets(b)) {
 		return errors.New("both have the same secrets: ending one would end the other")
@@ -150,7 +178,9 @@ func (c *conformity) renew(l providers.Lease) {
 
 func (c *conformity) revoke(rule string, l providers.Lease) {
 	proof, err := c.session.Revoke(c.ctx, l)
-	c.rule(rule, err, string(proof))
+	if c.rule(rule, err, string(proof)) {
+		c.held = slices.DeleteFunc(c.held, func(held providers.Lease) bool { return held.ID == l.ID })
+	}
 }
 
 // otherVersion asks as a with-creds of the future would.
@@ -158,7 +188,7 @@ func (c *conformity) otherVersion(l providers.Lease) {
 	argv, q, err := c.session.about(l, actionRevoke)
 	if err == nil {
 		q.Version = version + 1
-		_, err = c.session.run(c.ctx, argv, q)
+		_, err = c.session.run(c.ctx, l, argv, q)
 	}
 	if err == nil {
 		err = fmt.Errorf("it answered a question of version %d as if it were %d", version+1, version)

@@ -26,7 +26,7 @@ func (s *Session) Examine(_ context.Context, requests []providers.Request) []pro
 		}
 		found = append(found, providers.Finding{
 			Level: providers.OK, // of no promise: it was not asked
-			Says:  fmt.Sprintf("%s is there and may be run; whether it keeps the leash and ends what a killed run left, `with-creds provider check %s` shows", path, q.argv[0]),
+			Says:  fmt.Sprintf("%s is there and may be run; whether it keeps the leash and ends what a killed run left, `with-creds provider check %s` shows", path, r.Path),
 		})
 	}
 	return found

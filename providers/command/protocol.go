@@ -104,11 +104,11 @@ func parseAnswer(text []byte) (answer, error) {
 	if _, err := in.Token(); !errors.Is(err, io.EOF) {
 		return a, errors.New("something follows its answer on standard output: what is for people goes to standard error")
 	}
+	if a.Error != "" { // of another version, too
+		return a, nil
+	}
 	if a.Version != version {
 		return a, fmt.Errorf("its answer is of version %d of the protocol, and this is version %d", a.Version, version)
-	}
-	if a.Error != "" {
-		return a, nil
 	}
 	switch {
 	case len(a.Lease) > maxLease:
@@ -149,6 +149,30 @@ func (a answer) secrets() []string {
 		}
 	}
 	return list
+}
+
+// errSecretInLease is why an answer is not taken.
+var errSecretInLease = errors.New("a secret field's value is in its lease, which is written to a disk: leave it out, or mark the field {\"secret\": false}")
+
+// inLease reports whether a value is in a lease, however JSON writes it there.
+func inLease(lease, value string) bool {
+	if len(value) < leastLong || lease == "" {
+		return false
+	}
+	var read any
+	if json.Unmarshal([]byte(lease), &read) != nil {
+		return false
+	}
+	return strings.Contains(lease, value) || strings.Contains(written(read), strings.Trim(written(value), `"`))
+}
+
+// written is JSON in one way of the many.
+func written(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("command: what was JSON does not marshal: " + err.Error())
+	}
+	return string(text)
 }
 
 // failed is the answer's own word that it is none.

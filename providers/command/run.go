@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,7 +23,7 @@ func (s *Session) find(program string) (string, error) {
 		}
 		path, err := exec.LookPath(program)
 		if err != nil {
-			return "", providers.Refused(fmt.Errorf("running %s: %w (it must be there and executable)", program, withoutPath(err)))
+			return "", providers.Refused(fmt.Errorf("running %s: %w (it must be there and executable; a path with a space goes into quotes)", program, withoutPath(err)))
 		}
 		return path, nil
 	}
@@ -50,8 +51,16 @@ func withoutPath(err error) error {
 	return err
 }
 
-// run runs a program once and reads its answer. It returns when the program has ended, at the latest when ctx is done.
-func (s *Session) run(ctx context.Context, argv []string, q question) (answer, error) {
+// dir is where the program of a lease runs: where it ran first, whoever asks, or here where that is gone.
+func (s *Session) dir(l providers.Lease) string {
+	if info, err := os.Stat(l.Scope[scopeDir]); err == nil && info.IsDir() {
+		return l.Scope[scopeDir]
+	}
+	return s.with.Dir
+}
+
+// run runs the program of a lease once and reads its answer. It returns when the program has ended, at the latest when ctx is done.
+func (s *Session) run(ctx context.Context, l providers.Lease, argv []string, q question) (answer, error) {
 	s.settings.CountRequest()
 	name := filepath.Base(argv[0])
 	in, err := json.Marshal(q)
@@ -62,7 +71,7 @@ func (s *Session) run(ctx context.Context, argv []string, q question) (answer, e
 	defer cancel()
 	c := exec.CommandContext(ctx, argv[0], append(argv[1:len(argv):len(argv)], q.Action)...)
 	out, errOut := &limited{most: maxAnswer}, &limited{most: maxStderr}
-	c.Dir, c.Env = s.with.Dir, s.with.Env
+	c.Dir, c.Env = s.dir(l), s.with.Env
 	if c.Env == nil {
 		c.Env = []string{} // nil is this process's own
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,7 +21,7 @@ import (
 
 // A handoff is what another process needs to run the same programs in the same way.
 type handoff struct {
-	Dir     string        `json:"dir"`
+	Dir     string        `json:"dir"` // where programs run that are not known to have run elsewhere
 	Env     []string      `json:"env"`
 	Secrets []string      `json:"secrets,omitempty"` // values in Env that are not shown
 	Timeout time.Duration `json:"timeout"`
@@ -31,9 +32,10 @@ type Session struct {
 	with     handoff
 	settings providers.Settings
 
-	mu     sync.Mutex
-	onHold func(syscall.Conn) (release func())
-	calls  map[string]*call // by action and lease: what is under way
+	mu      sync.Mutex
+	onHold  func(syscall.Conn) (release func())
+	calls   map[string]*call    // by action and lease: what is under way
+	secrets map[string][]string // by lease: what none of its may hold
 
 	inherited chan struct{} // closed when the programs of the process before this one have ended, or had their time
 }
@@ -46,7 +48,7 @@ var (
 func newSession(with handoff, s providers.Settings) *Session {
 	none := make(chan struct{})
 	close(none)
-	return &Session{with: with, settings: s, calls: map[string]*call{}, inherited: none}
+	return &Session{with: with, settings: s, calls: map[string]*call{}, secrets: map[string][]string{}, inherited: none}
 }
 
 // Resume makes the session anew from a Handoff.
@@ -64,7 +66,7 @@ func (s *Session) Handoff() providers.Handoff {
 	if err != nil {
 		panic("command: a handoff of strings does not marshal: " + err.Error())
 	}
-	return providers.Handoff{Provider: Name, Origin: s.with.Dir, Data: data}
+	return providers.Handoff{Provider: Name, Origin: "this machine", Data: data}
 }
 
 // Own is nil: there is no login.
@@ -115,6 +117,7 @@ func (s *Session) Inherit(conns []*os.File) {
 // The keys of a lease's Scope.
 const (
 	scopeProgram   = "program"   // JSON: its path and arguments
+	scopeDir       = "dir"       // where it runs
 	scopeLease     = "lease"     // JSON: as the program gave it
 	scopeAnswered  = "answered"  // the program has answered; without it, the lease is only going to be
 	scopeRevocable = "revocable" // "no": it ends by itself
@@ -135,13 +138,13 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	}
 	l := providers.Lease{
 		Provider: Name, ID: "wc-" + cmp.Or(sqluser.LowerName(s.settings.Run, 20), "run") + "-" + sqluser.LowerText(16),
-		Scope: map[string]string{scopeProgram: string(program), providers.ScopeRun: s.settings.Run, providers.ScopeGroup: r.Path},
+		Scope: map[string]string{scopeProgram: string(program), scopeDir: s.with.Dir, providers.ScopeRun: s.settings.Run, providers.ScopeGroup: r.Path},
 	}
 	if err := s.settings.Intending(l); err != nil {
 		return providers.Credential{}, fmt.Errorf("command: noting %s before issuing it: %w", l.ID, err)
 	}
 	asked := time.Now()
-	a, err := s.run(ctx, q.argv, question{
+	a, err := s.run(ctx, l, q.argv, question{
 		Version: version, Action: actionIssue, ID: l.ID, Run: s.settings.Run, TTL: wholeSeconds(s.settings.Leash), Parameters: q.parameters,
 	})
 	if err != nil {
@@ -154,6 +157,16 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	if a.MaxTTL > 0 {
 		l.MaxExpire = asked.Add(duration(a.MaxTTL))
 	}
+	if slices.ContainsFunc(a.secrets(), func(v string) bool { return inLease(l.Scope[scopeLease], v) }) {
+		err := fmt.Errorf("command: %s issue: %w", r.Path, errSecretInLease)
+		if _, left := s.Revoke(ctx, l); left != nil { // it is revoked by its id as well, at the end
+			err = fmt.Errorf("%w; and %w", err, left)
+		}
+		return providers.Credential{}, providers.Refused(err)
+	}
+	s.mu.Lock()
+	s.secrets[l.ID] = a.secrets()
+	s.mu.Unlock()
 	return providers.Credential{Fields: a.fields(), Lease: l, Warnings: a.warnings(s.with.Secrets)}, nil
 }
 
@@ -208,9 +221,16 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 	}
 	q.TTL = wholeSeconds(increment)
 	asked := time.Now()
-	a, err := s.joined(ctx, argv, q)
-	if err == nil && a.TTL == 0 {
+	a, err := s.joined(ctx, l, argv, q)
+	s.mu.Lock()
+	secrets := s.secrets[l.ID]
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+	case a.TTL == 0:
 		err = errors.New("its answer has no ttl")
+	case slices.ContainsFunc(append(a.secrets(), secrets...), func(v string) bool { return inLease(string(a.Lease), v) }):
+		err = providers.Refused(errSecretInLease) // it is revoked by the lease that it had
 	}
 	if err != nil {
 		return l, fmt.Errorf("command: renewing %s: %w", l.ID, err)
@@ -242,7 +262,7 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 			return providers.Failed, fmt.Errorf("command: revoking %s: the program that issues it is still at work: %w", l.ID, ctx.Err())
 		}
 	}
-	a, err := s.joined(ctx, argv, q)
+	a, err := s.joined(ctx, l, argv, q)
 	if err != nil {
 		return providers.Failed, fmt.Errorf("command: revoking %s: %w", l.ID, err)
 	}
@@ -262,7 +282,7 @@ type call struct {
 
 // joined runs the program, or joins the one that is at work on the same question. When ctx is done before it has ended it goes on, for the
 // next attempt to join: a program may need longer than one attempt has.
-func (s *Session) joined(ctx context.Context, argv []string, q question) (answer, error) {
+func (s *Session) joined(ctx context.Context, l providers.Lease, argv []string, q question) (answer, error) {
 	key := q.Action + " " + q.ID
 	s.mu.Lock()
 	c := s.calls[key]
@@ -270,7 +290,7 @@ func (s *Session) joined(ctx context.Context, argv []string, q question) (answer
 		c = &call{ended: make(chan struct{})}
 		s.calls[key] = c
 		go func() {
-			c.answer, c.err = s.run(context.WithoutCancel(ctx), argv, q)
+			c.answer, c.err = s.run(context.WithoutCancel(ctx), l, argv, q)
 			s.mu.Lock()
 			delete(s.calls, key)
 			s.mu.Unlock()
