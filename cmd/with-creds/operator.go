@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os/signal"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -42,12 +43,17 @@ type operating struct {
 
 // operatorFlags are the settings that matter when nothing is issued and nothing run.
 func operatorFlags(more ...cli.Flag) []cli.Flag {
-	keep := []string{"config", "quiet", "verbose", "log-format", "revoke-timeout"}
-	some := slices.DeleteFunc(flags(), func(f cli.Flag) bool {
-		name := f.Names()[0]
-		return !slices.Contains(keep, name) && !strings.HasPrefix(name, "vault-")
+	return append(more, someFlags("config", "quiet", "verbose", "log-format", "revoke-timeout", "vault-*")...)
+}
+
+// someFlags are the settings of these names.
+func someFlags(keep ...string) []cli.Flag {
+	return slices.DeleteFunc(flags(), func(f cli.Flag) bool {
+		return !slices.ContainsFunc(keep, func(pattern string) bool {
+			fits, _ := path.Match(pattern, f.Names()[0])
+			return fits
+		})
 	})
-	return append(more, some...)
 }
 
 // operate runs a command of an operator: it reads the settings, and whatever happens it closes the logins.
