@@ -51,6 +51,9 @@ type Judger interface {
 	Judge(s Settings) error
 }
 
+// A Called is a Provider that people look for by other names, too.
+type Called interface{ Called() []string }
+
 // A Session is one authenticated connection. Its methods may be called concurrently.
 type Session interface {
 	// Issue makes one credential. On an error nothing is left behind, or what may be left has been told to

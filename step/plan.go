@@ -61,5 +61,15 @@ func binds(planned []bind.Planned, name string) bool {
 // UnknownProvider is the error of a name that no provider has: it lists those that there are.
 func UnknownProvider(name string, known map[string]providers.Provider) error {
 	names := slices.Sorted(maps.Keys(known))
-	return fmt.Errorf("there is no provider %q%s (there are: %s)", name, nearest.DidYouMean(name, names), strings.Join(names, ", "))
+	return fmt.Errorf("there is no provider %q%s (there are: %s)", name, NearProvider(name, known), strings.Join(names, ", "))
+}
+
+// NearProvider is ` (did you mean "…"?)` for a provider that there is not; "" where none is near.
+func NearProvider(name string, known map[string]providers.Provider) string {
+	for meant, p := range known {
+		if called, ok := p.(providers.Called); ok && slices.Contains(called.Called(), name) {
+			return nearest.DidYouMean(meant, []string{meant})
+		}
+	}
+	return nearest.DidYouMean(name, slices.Sorted(maps.Keys(known)))
 }

@@ -62,6 +62,22 @@ func flagsFirst(app *cli.App, args []string) []string {
 	return slices.Concat(path, said, rest)
 }
 
+// helpOf is `with-creds COMMAND … --help` for `with-creds help COMMAND …`.
+func helpOf(app *cli.App, args []string) []string {
+	if len(args) < 3 || args[1] != "help" {
+		return args
+	}
+	commands := app.Commands
+	for _, word := range args[2:] {
+		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(word) })
+		if i < 0 {
+			return args // which is explained where there is no such command
+		}
+		commands = commands[i].Subcommands
+	}
+	return slices.Concat(args[:1], args[2:], []string{"--help"})
+}
+
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
 // takesNext reports whether the value of a flag is the argument after it.

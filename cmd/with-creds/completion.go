@@ -31,7 +31,10 @@ func (w *world) completionCommand() *cli.Command {
 				return w.completeWords()
 			}
 			script, err := completionScripts.ReadFile("completion/with-creds." + shell)
-			if err != nil || c.NArg() != 1 {
+			if c.NArg() > 1 {
+				return fmt.Errorf("completion is for one shell at a time: with-creds completion %s", shell)
+			}
+			if err != nil {
 				return fmt.Errorf("completion of which shell? There are %s%s", strings.Join(shells, ", "), nearest.DidYouMean(shell, shells))
 			}
 			_, err = w.stdout.Write(script)

@@ -39,6 +39,8 @@ func TestCompletionKnowsFlagsCommandsPresetsAndProviders(t *testing.T) {
 		"with-creds --revoke-failure ":            "fail warn",
 		"with-creds --revoke-failure=w":           "--revoke-failure=warn",
 		"with-creds --receipt ":                   ":files",
+		"with-creds start --format ":              "github shell dotenv json session",
+		"with-creds start --format=j":             "--format=json",
 		"with-creds -c postg":                     "postgres: :nospace",
 		"with-creds --credential va":              "vault: :nospace",
 		"with-creds -c 'vault:database/creds/x a": "vault:database/creds/x as= :nospace",

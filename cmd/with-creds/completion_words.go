@@ -33,7 +33,7 @@ func (w *world) suggest(words []string, current string) suggestions {
 		case isFlag(words[i]):
 			if takesNext(at.Flags, words[i]) {
 				if i++; i == len(words) {
-					return w.values(nameOf(at.Flags, words[i-1]), current)
+					return w.values(at.Flags, nameOf(at.Flags, words[i-1]), current)
 				}
 			}
 		case command >= 0 && len(args) == 0:
@@ -44,7 +44,7 @@ func (w *world) suggest(words []string, current string) suggestions {
 		}
 	}
 	if name, value, found := strings.Cut(current, "="); found && isFlag(name) {
-		s := w.values(nameOf(at.Flags, name), value)
+		s := w.values(at.Flags, nameOf(at.Flags, name), value)
 		for i := range s.candidates {
 			s.candidates[i].text = name + "=" + s.candidates[i].text
 		}
@@ -107,7 +107,7 @@ func (w *world) arguments(path []string) suggestions {
 }
 
 // values are what a flag may be set to.
-func (w *world) values(flag, current string) suggestions {
+func (w *world) values(all []cli.Flag, flag, current string) suggestions {
 	var words []string
 	switch flag {
 	case "credential":
@@ -121,13 +121,28 @@ func (w *world) values(flag, current string) suggestions {
 	case "mask-env", "pass-env", "allow-env":
 		words = slices.Sorted(maps.Keys(environment(w.env)))
 	default:
-		words = choices[flag]
+		words = alternatives(all, flag)
 	}
 	var s suggestions
 	for _, word := range words {
 		s.candidates = append(s.candidates, suggestion{word, ""})
 	}
 	return s
+}
+
+// alternatives are the words that a flag's usage says are all there are: "`on|off`".
+func alternatives(all []cli.Flag, name string) []string {
+	for _, f := range all {
+		documented, ok := f.(cli.DocGenerationFlag)
+		if !ok || f.Names()[0] != name {
+			continue
+		}
+		_, rest, _ := strings.Cut(documented.GetUsage(), "`")
+		if one, _, _ := strings.Cut(rest, "`"); strings.Contains(one, "|") {
+			return strings.Split(one, "|")
+		}
+	}
+	return nil
 }
 
 // specs completes the provider at the beginning of a spec, and the preset of as=.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +19,7 @@ func (w *world) copyCommand() *cli.Command {
 		Usage:     "put this program into a directory, as an init container does for the others of its pod",
 		UsageText: "with-creds copy DIRECTORY\n\nwith-creds copy /with-creds",
 		Action: func(c *cli.Context) error {
-			if w.wraps || c.Args().Len() != 1 {
+			if w.wraps || c.Args().Len() != 1 || c.Args().First() == "" {
 				return fmt.Errorf("copy takes one directory, to put this program into: with-creds copy /with-creds")
 			}
 			return copyProgram(c.Args().First())
@@ -35,6 +36,9 @@ func copyProgram(dir string) error {
 	}
 	defer from.Close()
 	to, err := os.CreateTemp(dir, ".with-creds-*")
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("copy: there is no directory %s: make it first", dir)
+	}
 	if err != nil {
 		return fmt.Errorf("copy: %w", err)
 	}

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -172,4 +175,60 @@ func TestNeitherTheAppsKeyNorATokenIsSeenFromOutside(t *testing.T) {
 		look(t, where, text, secrets)
 	}
 	tr.endedClean()
+}
+
+// TestALoginToVaultForTheAppsSignatureEndsWithTheRun: the App's key is in Vault, and what asks it for signatures is a login of the run's.
+func TestALoginToVaultForTheAppsSignatureEndsWithTheRun(t *testing.T) {
+	gh, vault := harness.GitHub(t), harness.Vault(t)
+	vault.Mount("transit", "transit")
+	vault.Write("transit/keys/app", map[string]any{"type": "rsa-2048"})
+	gh.Public = vault.TransitKey("app")
+	vault.Policy("sign", `path "transit/sign/app/sha2-256" { capabilities = ["update"] }`)
+	roleID, secretID := vault.AppRole("ci", map[string]any{"token_policies": "sign", "token_ttl": "20m"})
+	s := githubSource(gh, "github:installation?repositories=app&permissions=contents:read USER_0=username PASSWORD_0=token")
+	delete(s.env, "WITH_CREDS_GITHUB_PRIVATE_KEY")
+	maps.Copy(s.env, map[string]string{
+		"WITH_CREDS_GITHUB_TRANSIT_KEY": "transit/app", "VAULT_ADDR": vault.Addr,
+		"WITH_CREDS_VAULT_AUTH": "approle", "WITH_CREDS_VAULT_ROLE_ID": roleID, "WITH_CREDS_VAULT_SECRET_ID": secretID,
+	})
+	logins := func() []string { return vault.Leases("auth/approle/login") }
+	run := func(t *testing.T) *trial {
+		t.Helper()
+		tr := newTrial(t, s, nil, "sh", "-c", untilFinish)
+		tr.start()
+		tr.file("login")
+		if n := len(logins()); n != 1 {
+			t.Fatalf("%d logins while the command runs", n)
+		}
+		return tr
+	}
+	tr := run(t)
+	if !within(time.Minute, func() error { // and it is put on the leash
+		for _, accessor := range vault.Accessors() {
+			about := vault.Write("auth/token/lookup-accessor", map[string]any{"accessor": accessor}).Data
+			if ttl, _ := about["ttl"].(json.Number).Int64(); about["path"] == "auth/approle/login" && ttl <= 300 {
+				return nil
+			}
+		}
+		return os.ErrNotExist
+	}) {
+		t.Error("the login lives for its role's TTL")
+	}
+	for _, path := range journals(tr.path("home")) {
+		if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), "a login to Vault") {
+			t.Errorf("the journal does not have the login (%v):\n%s", err, text)
+		}
+	}
+	tr.finish(0)
+	if code := tr.wait(); code != 0 {
+		t.Errorf("exit code %d; stderr:\n%s", code, tr.stderr)
+	}
+	tr.endedClean()
+	if left := logins(); len(left) > 0 {
+		t.Errorf("after the run: %q", left)
+	}
+	killed := run(t)
+	send(killed.pid(), syscall.SIGKILL)
+	killed.cleanedUp(cleanUpLimit)
+	eventuallyEmpty(t, "logins of a killed run", logins)
 }

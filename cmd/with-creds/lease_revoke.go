@@ -146,11 +146,11 @@ func (w *world) revokePlace(o *operator, c *cli.Context, p place) ([]revoked, er
 		return nil, err
 	}
 	if len(found) == 0 {
-		o.log.Warn("there are no leases under %s", p.path)
+		o.log.Warn("there are no leases under %s", p)
 		return nil, nil
 	}
 	if !c.Bool("yes") {
-		if err := w.ask(o.ctx, fmt.Sprintf("revoke %d lease%s under %s at %s", len(found), plural(len(found), "", "s"), p.path, s.Handoff().Origin)); err != nil {
+		if err := w.ask(o.ctx, fmt.Sprintf("revoke %d lease%s under %s at %s", len(found), plural(len(found), "", "s"), p, s.Handoff().Origin)); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -104,8 +105,16 @@ func (w *world) main(ctx context.Context) int {
 		head, w.command, w.wraps = w.args[:i], w.args[i+1:], true
 	}
 	w.logFormat = environment(w.env)["WITH_CREDS_LOG_FORMAT"]
+	out := &remembering{to: w.stdout}
 	app := w.app()
-	err := app.RunContext(ctx, flagsFirst(app, head))
+	app.Writer = out
+	err := typeset(head[1:])
+	if err == nil {
+		err = app.RunContext(ctx, flagsFirst(app, helpOf(app, head)))
+	}
+	if err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return w.code
 	}
@@ -125,8 +134,22 @@ func (w *world) tell(err error) {
 	}
 }
 
+// remembering is where help goes: the library does not look whether it could be written.
+type remembering struct {
+	to  io.Writer
+	err error
+}
+
+func (r *remembering) Write(p []byte) (int, error) {
+	n, err := r.to.Write(p)
+	if r.err == nil && err != nil {
+		r.err = fmt.Errorf("writing the help: %w", err)
+	}
+	return n, err
+}
+
 func (w *world) app() *cli.App {
-	return &cli.App{
+	app := &cli.App{
 		Name:            "with-creds",
 		Usage:           "run a command with short-lived credentials, and revoke them when it ends",
 		UsageText:       "with-creds [flags] -- COMMAND [argument …]\n\nwith-creds -c 'vault:database/creds/readonly as=postgres' -- pg_dump -h db app",
@@ -157,5 +180,19 @@ func (w *world) app() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // nothing but main ends the process
 		// A comma never splits a spec.
 		DisableSliceFlagSeparator: true,
+	}
+	saysNothingOfFalse(app.Commands)
+	return app
+}
+
+// saysNothingOfFalse takes "(default: false)" off the flags that are on when they are there.
+func saysNothingOfFalse(commands []*cli.Command) {
+	for _, c := range commands {
+		for _, f := range c.Flags {
+			if on, ok := f.(*cli.BoolFlag); ok {
+				on.DisableDefaultText = true
+			}
+		}
+		saysNothingOfFalse(c.Subcommands)
 	}
 }

@@ -132,6 +132,13 @@ func (o *operator) done() {
 // A place is an argument: a provider, and a path, group or lease ID there.
 type place struct{ provider, path string }
 
+func (p place) String() string {
+	if p.path == "" {
+		return p.provider + ":" // everywhere
+	}
+	return p.path
+}
+
 // placeOf reads "provider:path". What names no provider first, not even a misspelt one, is Vault's, as people copy it from there: database/creds/readonly/….
 func placeOf(arg string) place {
 	if provider, path, found := strings.Cut(arg, ":"); found && sourced(arg) {

@@ -97,30 +97,40 @@ func printPresets(to io.Writer, all []bind.Preset) error {
 		if err != nil {
 			return fmt.Errorf("preset %s: %w", p.Name, err)
 		}
-		for _, b := range bindings {
-			fmt.Fprintf(t, "    %s\t%s\n", b.Name, holds(b))
+		for len(bindings) > 0 {
+			n := 1 // of the same name: the first that can be had counts
+			for n < len(bindings) && bindings[n].Name == bindings[0].Name {
+				n++
+			}
+			fmt.Fprintf(t, "    %s\t%s\n", bindings[0].Name, holds(bindings[:n]))
+			bindings = bindings[n:]
 		}
 	}
 	return t.Flush()
 }
 
-// holds says in words what a binding gives.
-func holds(b spec.Binding) string {
-	text, fixed := b.Template.Fixed()
-	switch {
-	case fixed && b.Optional:
-		return "else " + cmp.Or(text, "empty")
-	case fixed && text == "":
-		text = "empty"
-	case fixed:
-		text = "always " + text
-	case b.File:
-		text = "the path of a private file with " + strings.Join(b.Template.Fields(), ", ")
-	default:
-		text = strings.ReplaceAll(b.Template.String(), "\n", `\n`)
+// holds says in words what the bindings of one name give.
+func holds(bindings []spec.Binding) string {
+	var all []string
+	for _, b := range bindings {
+		text, fixed := b.Template.Fixed()
+		switch {
+		case fixed && (text == "" || len(bindings) > 1):
+			text = cmp.Or(text, "empty")
+		case fixed:
+			text = "always " + text
+		case b.File:
+			text = "the path of a private file with " + strings.Join(b.Template.Fields(), ", ")
+		default:
+			text = strings.ReplaceAll(b.Template.String(), "\n", `\n`)
+		}
+		all = append(all, text)
 	}
-	if b.Optional {
-		text += " (where the credential has it)"
+	text := strings.Join(all, ", else ")
+	if last := bindings[len(bindings)-1]; last.Optional {
+		if _, fixed := last.Template.Fixed(); !fixed {
+			text += " (where the credential has it)"
+		}
 	}
 	return text
 }

@@ -29,6 +29,9 @@ func TestPresetsShowsTheTableAndOnesOwn(t *testing.T) {
 			t.Errorf("%s is not shown", p.Name)
 		}
 	}
+	if aws := run("presets", "aws"); strings.Count(aws, "    AWS_SESSION_TOKEN ") != 1 || !strings.Contains(aws, "{session_token}, else {security_token}, else empty\n") {
+		t.Errorf("a variable that has several sources is not one line:\n%s", aws)
+	}
 	if !strings.Contains(text, "as=shop\n") || !strings.Contains(text, "MODE") {
 		t.Errorf("one's own is not shown:\n%s", text)
 	}

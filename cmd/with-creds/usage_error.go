@@ -2,15 +2,18 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os/exec"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/with-creds/with-creds/providers/registry"
+	"github.com/with-creds/with-creds/step"
 	"github.com/with-creds/with-creds/step/spec/nearest"
 )
 
@@ -24,9 +27,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	called := c.Command.HelpName
 	said, ok := undefined(err)
 	if !ok {
-		return fmt.Errorf("%s; %s --help lists the flags", flagInError.ReplaceAllStringFunc(err.Error(), func(match string) string {
-			return match[:1] + dashed(match[2:])
-		}), called)
+		return fmt.Errorf("%s; %s --help lists the flags", wrongValue(err, c.Command.Flags), called)
 	}
 	if said == "version" || said == "v" || said == "V" {
 		return fmt.Errorf("there is no flag %s: with-creds version prints it", dashed(said))
@@ -42,8 +43,46 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("there is no flag %s%s; %s --help lists them", dashed(said), nearest.DidYouMean(dashed(said), names), called)
 }
 
-// flagInError is a flag in an error of the flag parser's, which writes all with one dash, at its end or before a colon.
-var flagInError = regexp.MustCompile(` -[a-z][a-z-]*(?:$|\b)`)
+// wrongly is what the flag parser of the standard library says of a value that it cannot read.
+var wrongly = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^ :]+):`)
+
+// wrongValue is an error of the flag parser's in one's own words.
+func wrongValue(err error, all []cli.Flag) string {
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
+		return dashed(strings.TrimLeft(name, "-")) + " needs a value after it"
+	}
+	found := wrongly.FindStringSubmatch(err.Error())
+	if found == nil {
+		return err.Error()
+	}
+	needs := "what it takes"
+	for _, f := range all {
+		if !slices.Contains(f.Names(), found[2]) {
+			continue
+		}
+		switch f.(type) {
+		case *cli.BoolFlag:
+			needs = kind(reflect.TypeFor[bool]())
+		case *cli.DurationFlag:
+			needs = kind(reflect.TypeFor[time.Duration]())
+		}
+	}
+	return fmt.Sprintf("%s: %q is not %s", dashed(found[2]), found[1], needs)
+}
+
+// typeset is an error for a line that was pasted from a text whose dashes or quotes are not a keyboard's.
+func typeset(words []string) error {
+	for _, word := range words {
+		first, _ := utf8.DecodeRuneInString(word)
+		switch {
+		case strings.ContainsRune("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", first):
+			return fmt.Errorf("%c is no dash of a keyboard's, which flags begin with: the line was pasted from a text; type its dashes and quotes anew", first)
+		case strings.ContainsRune("\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb", first):
+			return fmt.Errorf("%c is no quote that a shell knows: the line was pasted from a text; type its dashes and quotes anew", first)
+		}
+	}
+	return nil
+}
 
 // dashed is a flag as one writes it.
 func dashed(name string) string {
@@ -96,8 +135,8 @@ func misplaced(c *cli.Context, words, command []string) error {
 		near = "" // that program was meant
 	}
 	switch {
-	case first == "help":
-		return fmt.Errorf("with-creds %s --help shows it", strings.Join(words[1:], " "))
+	case first == "help" && len(words) > 1:
+		return fmt.Errorf("there is no command %q%s; with-creds --help lists them", words[1], nearest.DidYouMean(words[1], commandNames(c)))
 	case begun:
 		return fmt.Errorf("%s belongs to the spec before it: write quotes around the whole of it: with-creds -c '%s' -- %s", private(first), strings.Join(spec, " "), program)
 	case len(spec) > 0:
@@ -122,8 +161,8 @@ func commandNames(c *cli.Context) []string {
 // sourced reports whether a word looks like the beginning of a spec, that of a misspelt provider included.
 func sourced(word string) bool {
 	provider, _, found := strings.Cut(word, ":")
-	names := slices.Collect(maps.Keys(registry.All()))
-	return found && (slices.Contains(names, provider) || nearest.DidYouMean(provider, names) != "")
+	known := registry.All()
+	return found && (known[provider] != nil || step.NearProvider(provider, known) != "")
 }
 
 var aBinding = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"crypto/rand"
+	"os"
 	"strings"
 	"testing"
 )
@@ -49,15 +50,28 @@ func TestWhatIsMisspeltOrForgottenIsExplained(t *testing.T) {
 		{[]string{"version", "--jsn"}, `there is no flag --jsn (did you mean "--json"?); with-creds version --help lists them`},
 		{[]string{"--version"}, "there is no flag --version: with-creds version prints it"},
 		{[]string{"-x"}, "there is no flag -x; with-creds --help lists them"},
+		{[]string{"-c"}, "-c needs a value after it; with-creds --help lists the flags"},
+		{[]string{"--quiet=maybe", "--", "true"}, `--quiet: "maybe" is not true or false; with-creds --help lists the flags`},
+		{[]string{"sweep", "--past", "soon"}, `--past: "soon" is not a duration such as 90s, 5m or 1h; with-creds sweep --help lists the flags`},
+		{[]string{"–c", "vault:x as=postgres", "--", "true"}, "– is no dash of a keyboard's, which flags begin with: the line was pasted from a text; type its dashes and quotes anew"},
+		{[]string{"—quiet", "--", "true"}, "— is no dash of a keyboard's, which flags begin with: the line was pasted from a text; type its dashes and quotes anew"},
+		{[]string{"-c", "‘vault:x", "as=postgres’", "--", "true"}, "‘ is no quote that a shell knows: the line was pasted from a text; type its dashes and quotes anew"},
 		{[]string{"--mask=of", "--", "true"}, `--mask (WITH_CREDS_MASK): "of" is not one of on, off`},
 		// A command
 		{[]string{"doctr"}, `there is no command "doctr" (did you mean "doctor"?); a program of that name goes after --: with-creds [flags] -- doctr`},
 		{[]string{"lease", "lst"}, `there is no command lease lst (did you mean "list"?) (there are: list, lookup, renew, revoke)`},
 		{[]string{"provider", "chekc"}, `there is no command provider chekc (did you mean "check"?) (there are: check)`},
 		{[]string{"completion", "bsh"}, `completion of which shell? There are bash, zsh, fish (did you mean "bash"?)`},
-		{[]string{"help", "plan"}, "with-creds plan --help shows it"},
+		{[]string{"help", "doctr"}, `there is no command "doctr" (did you mean "doctor"?); with-creds --help lists them`},
+		{[]string{"help", "nothing"}, `there is no command "nothing"; with-creds --help lists them`},
+		{[]string{"completion", "bash", "fish"}, "completion is for one shell at a time: with-creds completion bash"},
+		{[]string{"copy", ""}, "copy takes one directory, to put this program into: with-creds copy /with-creds"},
+		{[]string{"copy", "/no/such"}, "copy: there is no directory /no/such: make it first"},
+		{[]string{"mariadb:x"}, "mariadb:x is a spec: write -c before it, and quotes around the whole of it: with-creds -c 'mariadb:x' -- COMMAND"},
 		// A provider, a preset, a filter
 		{[]string{"-c", "valt:x as=postgres", "--", "true"}, `there is no provider "valt" (did you mean "vault"?) (there are: command, github, mysql, postgres, vault)`},
+		{[]string{"-c", "mariadb:x", "--", "true"}, `there is no provider "mariadb" (did you mean "mysql"?) (there are: command, github, mysql, postgres, vault)`},
+		{[]string{"-c", "postgresql:x", "--", "true"}, `there is no provider "postgresql" (did you mean "postgres"?) (there are: command, github, mysql, postgres, vault)`},
 		{[]string{"lease", "list", "valt:x"}, `there is no provider "valt" (did you mean "vault"?) (there are: command, github, mysql, postgres, vault)`},
 		{[]string{"presets", "postgre"}, `there is no preset "postgre" (did you mean "postgres"?); with-creds presets lists them`},
 		{[]string{"-c", "vault:x as=postgre", "--", "true"}, `vault:x: there is no preset "postgre" (did you mean "postgres"?); there are aws, `},
@@ -82,6 +96,9 @@ func TestWhoeverAsksForHelpIsGivenIt(t *testing.T) {
 	for line, want := range map[string]string{
 		"":                         "with-creds [flags] -- COMMAND",
 		"help":                     "with-creds [flags] -- COMMAND",
+		"help doctor":              "with-creds doctor [flags] [PROVIDER …]",
+		"help lease revoke":        "with-creds lease revoke [flags] ID",
+		"help provider":            "with-creds provider check",
 		"-h":                       "with-creds [flags] -- COMMAND",
 		"lease":                    "with-creds lease list|lookup|renew|revoke",
 		"lease revoke ID --help":   "with-creds lease revoke [flags] ID",
@@ -96,8 +113,20 @@ func TestWhoeverAsksForHelpIsGivenIt(t *testing.T) {
 		"lease lookup -h --json x": "with-creds lease lookup [flags] ID",
 	} {
 		o := operate(t, home, nil, strings.Fields(line)...).want(t, 0, "USAGE:\n   "+want)
-		if o.stderr != "" {
-			t.Errorf("with-creds %s: %s", line, o.stderr)
+		if o.stderr != "" || strings.Contains(o.stdout, "default: false") {
+			t.Errorf("with-creds %s: %s\n%s", line, o.stderr, o.stdout)
+		}
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, line := range []string{"help", "plan --help"} {
+		c := operation(t, home, nil, strings.Fields(line)...)
+		c.Stdout = full
+		if err := c.Run(); err == nil {
+			t.Errorf("with-creds %s could not be written, and exits with 0", line)
 		}
 	}
 }

@@ -54,6 +54,9 @@ func (Provider) Check(r providers.Request) error {
 	return failed(err, "")
 }
 
+// Called is the other server that it is for.
+func (Provider) Called() []string { return []string{"mariadb"} }
+
 // SecretEnv names the ways to the administrator's own login.
 func (Provider) SecretEnv() []string { return []string{urlVariable, "MYSQL_PWD"} }
 

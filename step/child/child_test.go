@@ -69,6 +69,8 @@ func TestACommandThatCannotStartHasTheExitCodeOfEnv(t *testing.T) {
 		look bool // that shows it beforehand
 	}{
 		{"no such name", []string{"no-such-command"}, 127, "not found in PATH", true},
+		{"a line as one word", []string{"sleep 1"}, 127, "leave out the quotes", true},
+		{"a line as one word, with a path", []string{"/bin/sleep 1"}, 127, "leave out the quotes", true},
 		{"no such file", []string{dir + "/nothing"}, 127, "no such file", true},
 		{"empty name", []string{""}, 127, "not found", true},
 		{"directory", []string{dir}, 126, "is a directory", true},

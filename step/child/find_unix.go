@@ -49,7 +49,15 @@ func find(argv, env []string, dir string) (string, error) {
 	if denied != "" {
 		return "", &StartError{Command: name, Code: codeNotExecutable, Err: fmt.Errorf("%s: %w", denied, unix.EACCES), Advice: "chmod +x it, or give another command"}
 	}
-	return "", &StartError{Command: name, Code: codeNotFound, Err: errors.New("command not found in PATH")}
+	return "", &StartError{Command: name, Code: codeNotFound, Err: errors.New("command not found in PATH"), Advice: oneWord(name)}
+}
+
+// oneWord is what to do about a command line that was given as one word.
+func oneWord(name string) string {
+	if strings.Contains(name, " ") {
+		return "it is one word with spaces: leave out the quotes around the command as a whole, or write sh -c before them"
+	}
+	return ""
 }
 
 // Look reports why Start could not execute the command, with the same error, as far as that is known without trying. It starts nothing.
@@ -122,7 +130,7 @@ func refusal(argv []string, path, dir string, env []string, err error) *StartErr
 	errno, _ := errors.AsType[syscall.Errno](err)
 	switch errno {
 	case unix.ENOENT:
-		e.Code = codeNotFound
+		e.Code, e.Advice = codeNotFound, oneWord(argv[0])
 		if _, statErr := os.Stat(from(dir, path)); statErr == nil {
 			e.Advice = "the file is there; the interpreter or loader it names is not"
 		}
