@@ -6,9 +6,12 @@
 //
 //   - Permissions are asked for one by one, and what was granted is said. So are repositories; repositories=* asks for all of the installation's.
 //   - The App's private key is read once, at Open, and signs here; or it never leaves Vault, whose transit engine signs
-//     (WITH_CREDS_GITHUB_TRANSIT_KEY). A signature is good for nine minutes.
+//     (WITH_CREDS_GITHUB_TRANSIT_KEY). A signature is good for nine minutes. The login for that is one of package vault's, by its settings, and the token it
+//     gives is told to Intend, renewed, and revoked like a lease; a token that is handed in is used and left alone.
+//   - No other process is given the key: what the guard needs is the tokens.
 //   - Revoke asks GitHub to end the token and proves it by a 401 for whoever shows it.
-//   - GitHub's primary and secondary rate limits are waited for where the time allows, and said where it does not.
+//   - GitHub's primary and secondary rate limits are waited for where the time allows, and said where it does not. They are never a refusal, and nothing is asked
+//     before they are over.
 //   - No answer's size, redirect or type can make it send a token elsewhere or take memory without bound.
 //
 // # What GitHub does not give
@@ -20,9 +23,10 @@
 // # Settings
 //
 //	WITH_CREDS_GITHUB_APP_ID            the App's ID or client ID
-//	WITH_CREDS_GITHUB_PRIVATE_KEY       its private key, PEM; or …_FILE, a file's path
-//	WITH_CREDS_GITHUB_TRANSIT_KEY       instead: MOUNT/NAME of an rsa-2048 (or larger) key in Vault's transit engine, with VAULT_ADDR and VAULT_TOKEN
+//	WITH_CREDS_GITHUB_PRIVATE_KEY       its private key, PEM (its line ends may be \n); or …_FILE, a file's path
+//	WITH_CREDS_GITHUB_TRANSIT_KEY       instead: MOUNT/NAME of an rsa-2048 (or larger) key in Vault's transit engine, with the settings of provider vault
 //	GITHUB_API_URL, GITHUB_SERVER_URL   GitHub Enterprise Server's, as Actions sets them; default https://api.github.com and https://github.com
+//	HTTPS_PROXY, NO_PROXY               as elsewhere
 //
 // The owner is GITHUB_REPOSITORY_OWNER where the spec names none, or the only account that has the App installed.
 package github
@@ -60,7 +64,7 @@ func (Provider) Check(r providers.Request) error {
 // SecretEnv names what a login to Vault takes, where the transit engine is asked to sign. The App's own key is in WITH_CREDS_*, which no command inherits.
 func (Provider) SecretEnv() []string { return vault.Provider{}.SecretEnv() }
 
-// Open reads the App's key and signs with it, so that a wrong one is found before anything is asked for. GitHub is not asked yet.
+// Open reads the App's key and signs with it, so that a wrong one is found before anything is asked for; where Vault has the key, it logs in there. GitHub is not asked yet.
 func (Provider) Open(ctx context.Context, s providers.Settings) (providers.Session, error) {
 	t, err := resolve(s)
 	if err != nil {

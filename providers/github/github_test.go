@@ -5,10 +5,6 @@ package github
 import (
 	"context"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -539,8 +535,7 @@ func transitSigns(t *testing.T, b *bench) *harness.VaultServer {
 	vault := harness.Vault(t, harness.VaultTLS())
 	vault.Mount("transit", "transit")
 	vault.Write("transit/keys/github-app", map[string]any{"type": "rsa-2048"})
-	vault.Policy("look", `path "transit/keys/github-app" { capabilities = ["read"] }`)
-	b.Public = publicKey(t, vault)
+	b.Public = vault.TransitKey("github-app")
 	vault.Policy("sign", `path "transit/sign/github-app/sha2-256" { capabilities = ["update"] }`)
 	b.env[keyVariable] = ""
 	b.env[transitVariable] = "transit/github-app"
@@ -706,31 +701,6 @@ func TestAHostileVaultGetsNoTokenElsewhereAndNoMemory(t *testing.T) {
 	if caught.Load() != 0 {
 		t.Error("another host was asked")
 	}
-}
-
-// publicKey is what a person would upload to GitHub of the key in Vault.
-func publicKey(t *testing.T, vault *harness.VaultServer) *rsa.PublicKey {
-	t.Helper()
-	_, text := vault.Raw(vault.Token("look"), http.MethodGet, "transit/keys/github-app", "")
-	var answer struct {
-		Data struct {
-			Keys map[string]struct {
-				Public string `json:"public_key"`
-			}
-		}
-	}
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	block, _ := pem.Decode([]byte(answer.Data.Keys["1"].Public))
-	if block == nil {
-		t.Fatalf("no public key in %s", text)
-	}
-	key, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key.(*rsa.PublicKey)
 }
 
 func TestExamineFindsTheInstallationsAndIssuesNothing(t *testing.T) {

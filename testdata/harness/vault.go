@@ -5,8 +5,11 @@ package harness
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"os"
@@ -332,6 +335,25 @@ func (s *VaultServer) AppRole(name string, settings map[string]any) (roleID, sec
 		s.t.Fatal(err)
 	}
 	return id.Data["role_id"].(string), s.Write(role+"/secret-id", nil).Data["secret_id"].(string)
+}
+
+// TransitKey is the public part of a key in the transit engine, in its first version.
+func (s *VaultServer) TransitKey(name string) *rsa.PublicKey {
+	s.t.Helper()
+	secret, err := s.Client.Logical().Read("transit/keys/" + name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	first := secret.Data["keys"].(map[string]any)["1"].(map[string]any)
+	block, _ := pem.Decode([]byte(first["public_key"].(string)))
+	if block == nil {
+		s.t.Fatalf("no public key in %v", first)
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return key.(*rsa.PublicKey)
 }
 
 // Accessors lists the tokens there are, root's included.
