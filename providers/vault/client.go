@@ -21,6 +21,11 @@ import (
 // maxAnswer bounds an answer: a KV secret may be a megabyte, a keystore more; nothing that is handed over in an environment is larger.
 const maxAnswer = 32 << 20
 
+// silence is how long nothing may come over a connection of HTTP/2 before the other end is asked for a sign of life, and how long that may take. A request that
+// runs out of time ends its stream alone: a connection whose other end is lost, as of a load balancer's node, would be used again for as long as it is tried, and all
+// attempts would fail that a new connection would carry. Twice this is less than one attempt at a renewal or a revocation is given.
+const silence = 2 * time.Second
+
 // A client sends requests to one server with one token.
 type client struct {
 	api       *api.Client
@@ -105,6 +110,7 @@ func (c *client) makeTransport() error {
 		Proxy:               proxy,
 		TLSClientConfig:     secure,
 		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence},
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConnsPerHost: 16, // one for each credential of a large run: they are all revoked at once
 		IdleConnTimeout:     90 * time.Second,
@@ -165,6 +171,13 @@ func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(content))
 	return answer, nil
+}
+
+// CloseIdleConnections is called when a request has failed: the connections that were opened with its own may be as dead.
+func (r roundTripper) CloseIdleConnections() {
+	if c, ok := r.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
 }
 
 // whole makes the round trip and reads the answer.
