@@ -127,6 +127,7 @@ type failure struct {
 	after   time.Duration // how long the server asks to wait; 0: it did not say
 	data    map[string]any
 	cause   error // of lost, unreached and untrusted
+	foreign bool  // the answer is not in Vault's words: something in between gave it, such as a load balancer
 }
 
 func (f *failure) Error() string { return f.text }
@@ -157,7 +158,8 @@ func judge(answer *api.Response, err error, token string) *failure {
 		if text == "" {
 			text = http.StatusText(said.StatusCode)
 		}
-		f := &failure{meaning: m, status: said.StatusCode, text: withoutSecret(fmt.Sprintf("%s (%d)", text, said.StatusCode), token)}
+		f := &failure{meaning: m, status: said.StatusCode, text: withoutSecret(fmt.Sprintf("%s (%d)", text, said.StatusCode), token),
+			foreign: said.RawError || said.Errors == nil} // Vault's own say {"errors": [...]}, of however many
 		if answer != nil {
 			f.after = retryAfter(answer.Header)
 			f.data = dataOf(answer)

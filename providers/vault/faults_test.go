@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -216,9 +219,12 @@ func TestTheTokenOutlivesARequestWhoseAnswerWasLost(t *testing.T) {
 	}
 }
 
-// Behind an ingress that is starting, Vault's own paths seem not to be there.
+// Behind an ingress that is starting, Vault's own paths seem not to be there; a load balancer without a node, or a firewall, has words of its own.
 func TestWhatStandsInFrontOfVaultIsNotTakenForIt(t *testing.T) {
-	for status, body := range map[int]string{404: "default backend - 404", 405: "", 200: "<html>", 502: "", 301: ""} {
+	for status, body := range map[int]string{
+		404: "default backend - 404", 405: "", 200: "<html>", 502: "", 301: "", 400: "<html>invalid lease, invalid token</html>", 401: "<html>", 403: `{"message":"Forbidden"}`,
+		407: "", 408: "<html>", 421: "", 425: "too early", 499: "<html>", 501: "<html>",
+	} {
 		f := newFake(t, exchange{request: "PUT sys/leases/revoke", status: status, body: body}, exchange{request: "PUT sys/leases/renew", status: status, body: body})
 		s := f.open(nil)
 		l := providers.Lease{Provider: vault.Name, ID: "database/creds/r/1"}
@@ -229,6 +235,35 @@ func TestWhatStandsInFrontOfVaultIsNotTakenForIt(t *testing.T) {
 			t.Errorf("renewing, %d: %v, want a failure that is worth another attempt", status, err)
 		}
 	}
+}
+
+// A TLS failure tells who logs in that a setting is wrong. Of a server that was trusted before, it passes.
+func TestAServerThatWasTrustedOnceIsAskedAgainAfterATLSFailure(t *testing.T) {
+	plain := strings.Replace(newFake(t).url, "http:", "https:", 1)
+	for name, address := range map[string]string{"a plain listener": plain, "an unknown certificate": unknownTLS(t)} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			s, l := f.open(map[string]string{"VAULT_ADDR": address}), providers.Lease{Provider: vault.Name, ID: "database/creds/r/1"}
+			if _, err := s.Issue(t.Context(), ask("database/creds/r")); !errors.Is(err, providers.ErrRefused) {
+				t.Errorf("issuing: %v, want a refusal", err)
+			}
+			if _, err := s.Renew(t.Context(), l, time.Minute); err == nil || errors.Is(err, providers.ErrRefused) {
+				t.Errorf("renewing: %v, want a failure that is worth another attempt", err)
+			}
+			if proof, err := s.Revoke(t.Context(), l); proof != providers.Failed || err == nil || errors.Is(err, providers.ErrRefused) {
+				t.Errorf("revoking: %s, %v, want a failure that is worth another attempt", proof, err)
+			}
+		})
+	}
+}
+
+// unknownTLS is the address of a server whose certificate nobody has signed.
+func unknownTLS(t *testing.T) string {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it is told of each client that turns away
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 func TestOnlyADoneRevocationIsTakenForOne(t *testing.T) {

@@ -54,14 +54,19 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 	return s.withinToken(l), nil
 }
 
-// lifecycle makes one attempt at a request to Vault itself. It has each of these paths and speaks JSON there: an answer that says otherwise is that of something
-// in between, an ingress that is starting for one, and passes.
+// lifecycle makes one attempt at a request to Vault itself. It has each of these paths and speaks JSON there, and it has been reached and trusted before: what says
+// otherwise is something in between, an ingress that is starting or a load balancer that has lost its node, and passes.
 func (s *Session) lifecycle(ctx context.Context, path string, body any) (result, error) {
 	answer, err := s.client.call(ctx, once, put, path, nil, body)
 	if f, ok := errors.AsType[*failure](err); ok {
 		switch f.meaning {
-		case missing, unsupported, unintelligible:
+		case sealed, busy: // a load balancer may say so for Vault
+		case missing, unsupported, unintelligible, untrusted:
 			f.meaning = passing
+		default:
+			if f.foreign {
+				f.meaning = passing
+			}
 		}
 	}
 	return answer, err

@@ -131,7 +131,7 @@ func (s *Session) explain(err error, doing, path, hint string) error {
 	case hint != "":
 	case f.meaning == unreached:
 		hint = "does Vault run there? " + s.address()
-	case f.meaning == untrusted:
+	case f.meaning == untrusted || f.cause != nil && isTLS(f.cause):
 		hint = "is VAULT_CACERT its authority's? " + s.address()
 	case f.meaning == dead:
 		hint = "log in again"

@@ -68,8 +68,12 @@ func faultsOf(t *testing.T) []fault {
 		{name: "403 permission denied", do: said(403, "permission denied"), want: noUse + "; shorten/look up: told"},
 		// The login is dead, and Vault ends by itself what hung on it. Nobody is left who could look.
 		{name: "403 invalid token", do: said(403, "permission denied; invalid token"), want: noUse + "; revoke/shorten/look up: told", lies: true},
-		// Vault has its own paths: what says otherwise is something in front of it.
+		// Vault has its own paths, and its own words: what says otherwise is something in front of it.
 		{name: "404", do: said(404, "no handler for route"), want: noUse},
+		{name: "401 of a load balancer", do: harness.Answer(401, "<html>who are you</html>", "Content-Type", "text/html"), want: noUse},
+		{name: "403 of a firewall", do: harness.Answer(403, `{"message":"Forbidden"}`), want: noUse},
+		// It was trusted before.
+		{name: "TLS failure", do: harness.Answer(400, "Client sent an HTTP request to an HTTPS server.\n", "Content-Type", "text/plain"), want: noUse, lasting: true},
 		{name: "412", do: said(412, "required index state not present")},
 		{name: "429 Retry-After", do: said(429, "request path rate limited", "Retry-After", "1")},
 		{name: "473 standby", do: said(473, "")},
