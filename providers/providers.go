@@ -62,7 +62,7 @@ type Session interface {
 	Issue(ctx context.Context, r Request) (Credential, error)
 	// Renew extends a lease so that it ends about increment from now, or shortens it to that. It returns the lease with its
 	// new end, which may be sooner than asked (the role's maximum). An error that wraps ErrRefused means that asking
-	// again is pointless; any other may be retried while the lease lives.
+	// again is pointless, one that wraps ErrGone that the lease has ended already; any other may be retried while the lease lives.
 	Renew(ctx context.Context, l Lease, increment time.Duration) (Lease, error)
 	// Revoke makes one attempt to end a lease and to prove it, within ctx's deadline. A lease that is gone already, or
 	// never came to be, is Proven. An error that wraps ErrRefused means that asking again is pointless until somebody changes something, and
@@ -98,6 +98,10 @@ type Settler interface {
 // ErrRefused is wrapped by errors that asking again will not mend: a missing permission, a bad request, a lease at its end.
 var ErrRefused = errors.New("refused")
 
+// ErrGone is wrapped by errors of Renew which say that the lease is over before the end it was known to have: somebody has revoked it, or its server has lost it. They wrap
+// ErrRefused too.
+var ErrGone = errors.New("gone")
+
 // ErrFinal is wrapped, like ErrRefused, by errors of Revoke and Close which nothing that anybody grants or mends meanwhile makes up for: what cannot be revoked by its nature.
 var ErrFinal = errors.New("final")
 
@@ -122,6 +126,9 @@ func Refused(err error) error { return marked{err, []error{ErrRefused}} }
 
 // Final says so of an error that is refused for good.
 func Final(err error) error { return marked{err, []error{ErrRefused, ErrFinal}} }
+
+// Gone says so of an error of a lease that is over.
+func Gone(err error) error { return marked{err, []error{ErrRefused, ErrGone}} }
 
 // marked is an error with its own text that is some of the errors above besides.
 type marked struct {
@@ -228,12 +235,17 @@ func (l Lease) IsZero() bool { return l.ID == "" }
 // Key identifies a lease among all those of a run.
 func (l Lease) Key() string { return l.Provider + "\x00" + l.ID }
 
-// TTL is the time left at now; zero when it has ended or the end is not known.
+// TTL is the time left at now, as Until has it; zero when it has ended or the end is not known.
 func (l Lease) TTL(now time.Time) time.Duration {
 	if l.Expires.IsZero() {
 		return 0
 	}
-	return max(0, l.Expires.Sub(now))
+	return max(0, Until(l.Expires, now))
+}
+
+// Until is the time from now to an end by the monotonic or the wall clock, whichever says less: the former stands still while a machine sleeps, and the latter may be set.
+func Until(end, now time.Time) time.Duration {
+	return min(end.Sub(now), end.Round(0).Sub(now.Round(0)))
 }
 
 // A Proof says how it is known that a lease is gone.

@@ -19,6 +19,7 @@ type source struct {
 	rotates      func(n int) time.Duration // what the n-th answer says is left until the server changes the token by itself, of what has no lease; nil: it has one
 	issue        func(path string) error
 	cannotRevoke func(l providers.Lease) bool
+	renew        func(l providers.Lease) error // whether a credential can be renewed; nil: none can
 
 	mu     sync.Mutex
 	logins int
@@ -80,7 +81,7 @@ func (l *sourceLogin) Issue(_ context.Context, r providers.Request) (providers.C
 		c.Rotates, c.Lease.Expires = true, now.Add(l.rotates(n))
 		return c, nil
 	}
-	c.Lease = providers.Lease{Provider: "fake", ID: fmt.Sprintf("%s-%d", r.Path, n), Issued: now}
+	c.Lease = providers.Lease{Provider: "fake", ID: fmt.Sprintf("%s-%d", r.Path, n), Issued: now, Renewable: l.renew != nil}
 	if l.life != nil {
 		c.Lease.Expires = now.Add(l.life(n))
 	}
@@ -90,8 +91,15 @@ func (l *sourceLogin) Issue(_ context.Context, r providers.Request) (providers.C
 	return c, nil
 }
 
-func (l *sourceLogin) Renew(_ context.Context, lease providers.Lease, _ time.Duration) (providers.Lease, error) {
-	return lease, providers.Refused(errors.New("it cannot be renewed"))
+func (l *sourceLogin) Renew(_ context.Context, lease providers.Lease, increment time.Duration) (providers.Lease, error) {
+	if l.renew == nil {
+		return lease, providers.Refused(errors.New("it cannot be renewed"))
+	}
+	if err := l.renew(lease); err != nil {
+		return lease, err
+	}
+	lease.Expires = time.Now().Add(increment)
+	return lease, nil
 }
 
 func (l *sourceLogin) Revoke(_ context.Context, lease providers.Lease) (providers.Proof, error) {

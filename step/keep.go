@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ func (r *run) keep() *lease.Keeper {
 		Leash:   r.Leash,
 		Renewed: r.renewed,
 		Failing: func(l providers.Lease, err error) {
-			r.Log.Warn("renewing %s: %v; trying again, it lives for %s", l.ID, err, l.TTL(time.Now()).Round(time.Second))
+			r.Log.Warn("renewing %s: %v; trying again, it lives for %s", l.ID, err, max(time.Second, l.TTL(time.Now()).Round(time.Second)))
 		},
 	}
 	k.Ending = func(ctx context.Context, l providers.Lease, why error) { r.ending(ctx, k, l, why) }
@@ -36,22 +37,28 @@ func (r *run) keep() *lease.Keeper {
 
 // renewed takes the new end of a lease into account.
 func (r *run) renewed(l providers.Lease) {
+	r.learn(l, func(c *issued) { c.renewals++ })
+	r.Log.Debug("renewed %s until %s", l.ID, clock(l.Expires))
+}
+
+// learn takes what is newly known of a lease to whoever has it, and calls each, under the lock, with those whose own it is.
+func (r *run) learn(l providers.Lease, each func(*issued)) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	for _, c := range r.issued {
 		if c.credential.Lease.Key() == l.Key() {
-			c.renewals++
 			c.credential.Lease = l
+			each(c)
 		}
 		if c.successor != nil && c.successor.credential.Lease.Key() == l.Key() {
 			c.successor.credential.Lease = l
 		}
 	}
-	r.Log.Debug("renewed %s until %s", l.ID, clock(l.Expires))
 }
 
-// ending is called when a lease cannot be extended beyond l.Expires: a credential's, or a login's, which takes all its credentials along.
+// ending is called when a lease cannot be extended beyond l.Expires: a credential's, or a login's, which takes all its credentials along. It may have ended already.
 func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, why error) {
+	r.learn(l, func(*issued) {})
 	affected, _ := r.affected(l)
 	for len(affected) == 0 {
 		// The end of what takes another's place may be known before it is there.
@@ -68,9 +75,11 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	if follows {
 		ends = changedOver(l, at, len(fixed) > 0)
 	}
-	if len(fixed) > 0 {
-		r.Log.Warn("%s cannot be extended (%v): what %s hold%s ends at %s, in %s", l.ID, why, strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
-			clock(ends), max(0, time.Until(ends)).Round(time.Second))
+	switch {
+	case len(fixed) > 0:
+		r.Log.Warn("%s cannot be extended (%v): what %s hold%s %s", l.ID, why, strings.Join(fixed, ", "), plural(len(fixed), "s", ""), endsAt(ends))
+	case follows:
+		r.Log.Say("%s cannot be extended (%v): it is replaced at %s", l.ID, why, clock(at))
 	}
 	kill := r.KillOnExpiry && len(fixed) > 0
 	if !follows {
@@ -89,6 +98,15 @@ func (r *run) ending(ctx context.Context, k *lease.Keeper, l providers.Lease, wh
 	if lease.SleepUntil(ctx, ends, time.Now) {
 		r.revokeReplaced(ctx, l)
 	}
+}
+
+// endsAt says when what a variable holds ends, or has ended.
+func endsAt(end time.Time) string {
+	left := providers.Until(end, time.Now())
+	if left <= 0 {
+		return "has ended"
+	}
+	return fmt.Sprintf("ends at %s, in %s", clock(end), left.Round(time.Second))
 }
 
 // followers tells the variables that cannot change, and whether anything else can.

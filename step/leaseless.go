@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/with-creds/with-creds/providers"
 	"github.com/with-creds/with-creds/step/lease"
 )
 
@@ -24,8 +25,7 @@ func (r *run) followEnd(ctx context.Context, c *issued) {
 		fixed, follows := r.followers([]*issued{c})
 		if len(fixed) > 0 && !warned {
 			warned = true
-			r.Log.Warn("%s: what %s hold%s ends at %s, in %s", c.spec.Request.Source(), strings.Join(fixed, ", "), plural(len(fixed), "s", ""),
-				clock(ends), max(0, time.Until(ends)).Round(time.Second))
+			r.Log.Warn("%s: what %s hold%s %s", c.spec.Request.Source(), strings.Join(fixed, ", "), plural(len(fixed), "s", ""), endsAt(ends))
 		}
 		if !follows {
 			if r.KillOnExpiry {
@@ -34,7 +34,7 @@ func (r *run) followEnd(ctx context.Context, c *issued) {
 			return
 		}
 		at := ends
-		if left := time.Until(ends); !rotates && left > shortLife {
+		if left := providers.Until(ends, time.Now()); !rotates && left > shortLife {
 			at = time.Now().Add(left * 2 / 3)
 		} else if !rotates {
 			at = time.Now().Add(left / 2)

@@ -274,6 +274,36 @@ func TestAReplacedCredentialThatIsNotProvenToBeGoneIsNoSuccess(t *testing.T) {
 	}
 }
 
+// TestACredentialThatIsGoneIsReplacedAtOnce has somebody revoke a credential after ten minutes of an hour. What was to be its end is nothing to wait for.
+func TestACredentialThatIsGoneIsReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		s := &source{life: func(int) time.Duration { return time.Hour }}
+		var known time.Time
+		s.renew = func(l providers.Lease) error {
+			if l.ID != "file-1" && l.ID != "variable-1" || time.Since(began) < 10*time.Minute {
+				return nil
+			}
+			known = time.Now()
+			return providers.Gone(errors.New("no such lease"))
+		}
+		h := heldAs(t, s, "fake:file TOKEN=@token", "fake:variable OTHER=token")
+		time.Sleep(30 * time.Minute)
+		if known.IsZero() {
+			t.Fatal("it was not renewed")
+		}
+		for _, text := range []string{
+			"file-1 cannot be extended (no such lease): it is replaced at ", "replaced fake:file",
+			"variable-1 cannot be extended (no such lease): what OTHER holds has ended\n",
+		} {
+			if !strings.Contains(h.words(), text) {
+				t.Errorf("it does not say %q; it said\n%s", text, h.words())
+			}
+		}
+		h.end()
+	})
+}
+
 // TestAVariableKeepsWhatItHoldsUntilTheEndThatWasTold has one credential in a file and another in a variable hang on a login that ends after an hour.
 func TestAVariableKeepsWhatItHoldsUntilTheEndThatWasTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -43,6 +43,9 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 	if errors.Is(err, providers.ErrRefused) {
 		return l, err
 	}
+	if sqlstate(err) == codeUndefinedObject { // somebody has dropped it
+		return l, providers.Gone(explain(doing, err))
+	}
 	if err != nil {
 		return l, explain(doing, err)
 	}

@@ -27,11 +27,11 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 	sent := time.Now()
 	answer, err := s.lifecycle(ctx, to, body)
 	if err != nil {
-		f := err
-		if meansOf(err) == gone || meansOf(err) == ended {
-			f = providers.Refused(err)
+		switch meansOf(err) {
+		case gone, ended, dead: // a token takes what hangs on it along
+			err = providers.Gone(err)
 		}
-		return l, s.explain(f, "renewing", l.ID, "")
+		return l, s.explain(err, "renewing", l.ID, "")
 	}
 	ttl, renewable, ok := answer.ttl()
 	if !ok {

@@ -5,6 +5,8 @@ package vault_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +87,22 @@ func TestARightThatComesIsUsed(t *testing.T) {
 				t.Errorf("when it may: %s, %v", proof, err)
 			}
 		})
+	}
+}
+
+// TestALeaseThatIsOverIsSaidToBeGone, which a right that is missing does not say.
+func TestALeaseThatIsOverIsSaidToBeGone(t *testing.T) {
+	for body, gone := range map[string]bool{
+		`400 {"errors":["lease not found"]}`: true, `400 {"errors":["lease expired"]}`: true,
+		`403 {"errors":["permission denied","invalid token"]}`: true, `403 {"errors":["permission denied"]}`: false, `400 {"errors":["lease is not renewable"]}`: false,
+	} {
+		status, body, _ := strings.Cut(body, " ")
+		code, _ := strconv.Atoi(status)
+		s := newFake(t, exchange{request: "PUT sys/leases/renew", status: code, body: body}).open(nil)
+		_, err := s.Renew(t.Context(), providers.Lease{Provider: "vault", ID: "database/creds/r/1"}, time.Minute)
+		if errors.Is(err, providers.ErrGone) != gone || !errors.Is(err, providers.ErrRefused) {
+			t.Errorf("%d %s: %v is said to be gone: %v", code, body, err, !gone)
+		}
 	}
 }
 

@@ -16,14 +16,14 @@ import (
 //   - What has more life than the leash is cut to it at once. Where a session has a login of its own, cutting that one is enough:
 //     every lease ends with it.
 //   - A lease is renewed when about two thirds of what it had left are over, a little earlier at random, and never within a second
-//     of the last time. A renewal that fails is repeated with backoff for as long as the lease lives.
+//     of the last time. A renewal that fails is repeated with backoff for as long as the lease lives, the sooner the less it has left.
 //   - Due times hold by the monotonic clock and by the wall clock, whichever comes first: a clock that jumps and a machine
 //     that slept renew early rather than late.
 //   - A lease that cannot be extended is reported once, as soon as that is known.
 type Keeper struct {
 	Book  *Book
 	Leash time.Duration // 0: no leash; leases are renewed by the TTL they were issued with
-	// Renewed is told of each renewal. Ending is told that a lease will end at l.Expires (zero: it has ended) and why; it is called on a
+	// Renewed is told of each renewal. Ending is told that a lease will end at l.Expires, or has ended then, and why; it is called on a
 	// goroutine of its own, which Stop waits for and whose ctx Stop ends. Failing is told of a renewal that failed and is repeated.
 	Renewed func(l providers.Lease)
 	Ending  func(ctx context.Context, l providers.Lease, why error)
@@ -114,6 +114,9 @@ func (k *Keeper) keep(s *Session, l providers.Lease, atOnce bool) {
 			return
 		}
 		if err != nil {
+			if now := k.now(); errors.Is(err, providers.ErrGone) && l.Expires.After(now) {
+				l.Expires = now // sooner than anybody knew
+			}
 			k.ending(l, err)
 			return
 		}
@@ -148,8 +151,9 @@ func (k *Keeper) renew(s *Session, l providers.Lease, increment time.Duration) (
 		if k.Failing != nil {
 			k.Failing(l, err)
 		}
-		next := k.now().Add(max(wait, time.Second))
-		if !k.sleepUntil(next) {
+		now := k.now()
+		wait = max(min(wait, l.TTL(now)/2), time.Second) // not beyond its end
+		if !k.sleepUntil(now.Add(wait)) {
 			return l, k.ctx.Err()
 		}
 	}
@@ -192,7 +196,7 @@ func (k *Keeper) sleepUntil(t time.Time) bool { return SleepUntil(k.ctx, t, k.no
 func SleepUntil(ctx context.Context, t time.Time, now func() time.Time) bool {
 	for {
 		n := now()
-		left := min(t.Sub(n), t.Round(0).Sub(n.Round(0)))
+		left := providers.Until(t, n)
 		if left <= 0 {
 			return ctx.Err() == nil
 		}

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -144,6 +145,41 @@ func TestARefusedRenewalIsNotRepeated(t *testing.T) {
 		all := keepFor(t, f, book, 60*time.Second, 2*time.Minute)
 		if len(f.renewals) != 1 || len(all) != 1 || all[0].at != 60*time.Second {
 			t.Errorf("%d attempts, ending told %v", len(f.renewals), all)
+		}
+	})
+}
+
+func TestALeaseThatIsGoneIsSaidToHaveEndedWhenThatWasKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.renewing = func(int) error { return providers.Gone(errors.New("no such lease")) }
+		book, _ := keeping(f, f.lease("a", time.Hour))
+		all := keepFor(t, f, book, time.Hour, 2*time.Hour)
+		if len(f.renewals) != 1 || len(all) != 1 || all[0].at != f.renewals[0] {
+			t.Errorf("renewals at %v, ending told %v; want one of each, at the same time", f.renewals, all)
+		}
+	})
+}
+
+// A lease of a minute is renewed after 40 s; then its server is away nearly until its end, and the waits between attempts would be longer than what is left.
+func TestWaitsBetweenAttemptsDoNotReachBeyondALeasesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.renewing = func(int) error {
+			if at := time.Since(f.began); at > 30*time.Second && at < 57*time.Second {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		book, _ := keeping(f, f.lease("a", time.Minute))
+		keepFor(t, f, book, time.Minute, 90*time.Second)
+		if !slices.ContainsFunc(f.renewals, func(at time.Duration) bool { return at >= 57*time.Second && at < time.Minute }) {
+			t.Errorf("renewals at %v: none in the lease's last three seconds", f.renewals)
+		}
+		for i := 1; i < len(f.renewals); i++ {
+			if gap := f.renewals[i] - f.renewals[i-1]; gap < time.Second {
+				t.Errorf("tried twice within %s", gap)
+			}
 		}
 	})
 }
