@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func places(c *cli.Context) []place {
 	return placesNamed(c)
 }
 
-// placesNamed are the arguments, which may be leases' IDs.
+// placesNamed are the arguments.
 func placesNamed(c *cli.Context) []place {
 	var all []place
 	for _, arg := range c.Args().Slice() {
@@ -65,39 +66,45 @@ func placesNamed(c *cli.Context) []place {
 	return all
 }
 
+// leasesNamed are the arguments where each is to be a lease's ID.
+func leasesNamed(c *cli.Context) ([]place, error) {
+	all := placesNamed(c)
+	if len(all) == 0 || slices.ContainsFunc(all, func(p place) bool { return strings.Trim(p.path, "/") == "" }) {
+		return nil, errNoID
+	}
+	return all, nil
+}
+
 var errNoID = errors.New("which lease? write its ID, as lease list shows it")
 
+// listLeases goes through all the places: what cannot be listed of one says nothing of the next.
 func (w *world) listLeases(o *operator, c *cli.Context) error {
 	var found []providers.Lease
+	var failed []error
 	for _, p := range places(c) {
-		_, f, err := o.finder(p.provider)
-		if err != nil {
-			return err
-		}
-		some, err := f.Find(o.ctx, p.path)
-		if err != nil {
-			return err
-		}
-		found = append(found, some...)
+		some, err := o.find(p)
+		found, failed = append(found, some...), append(failed, err)
 	}
-	return w.showLeases(c, found)
+	return w.showFound(c, found, errors.Join(failed...))
+}
+
+// showFound prints leases, unless there are none because something failed, which is returned.
+func (w *world) showFound(c *cli.Context, found []providers.Lease, failed error) error {
+	if len(found) == 0 && failed != nil {
+		return failed
+	}
+	return errors.Join(w.showLeases(c, found), failed)
 }
 
 func (w *world) lookupLeases(o *operator, c *cli.Context) error {
-	found, err := o.lookup(c)
-	if err != nil {
-		return err
-	}
+	found, failed := o.lookup(c)
 	var there []providers.Lease
 	for _, l := range found {
 		if !l.lease.IsZero() {
 			there = append(there, l.lease)
 		}
 	}
-	if err := w.showLeases(c, there); err != nil {
-		return err
-	}
-	return missing(found)
+	return w.showFound(c, there, errors.Join(failed, missing(found)))
 }
 
 // A lookedUp lease is what the server knows of one that was named.
@@ -107,24 +114,43 @@ type lookedUp struct {
 	lease   providers.Lease // zero: there is none
 }
 
-// lookup asks for each of the leases that are named.
+// lookup asks for each of the leases that are named. The error is of those which could not be asked for.
 func (o *operator) lookup(c *cli.Context) ([]lookedUp, error) {
+	named, err := leasesNamed(c)
+	if err != nil {
+		return nil, err
+	}
 	var all []lookedUp
-	if !c.Args().Present() {
-		return nil, errNoID
-	}
-	for _, p := range placesNamed(c) {
-		s, f, err := o.finder(p.provider)
+	var failed []error
+	for _, p := range named {
+		l, err := o.lookupOne(p)
 		if err != nil {
-			return nil, err
+			failed = append(failed, err)
+			continue
 		}
-		l, err := f.Lookup(o.ctx, p.path)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, lookedUp{p, s, l})
+		all = append(all, l)
 	}
-	return all, nil
+	return all, errors.Join(failed...)
+}
+
+func (o *operator) lookupOne(p place) (lookedUp, error) {
+	s, f, err := o.finder(p.provider)
+	if err != nil {
+		return lookedUp{place: p}, err
+	}
+	defer o.waiting("looking up %s", p.path)()
+	l, err := f.Lookup(o.ctx, p.path)
+	return lookedUp{p, s, l}, err
+}
+
+// find lists the leases under a place.
+func (o *operator) find(p place) ([]providers.Lease, error) {
+	_, f, err := o.finder(p.provider)
+	if err != nil {
+		return nil, err
+	}
+	defer o.waiting("listing the leases of %s under %q", p.provider, p.path)()
+	return f.Find(o.ctx, p.path)
 }
 
 // missing is an error that names those that there are not.
@@ -146,12 +172,9 @@ func (w *world) renewLeases(o *operator, c *cli.Context) error {
 	if c.IsSet("increment") && increment < time.Second {
 		return fmt.Errorf("--increment: %s is less than a second; to end a lease, revoke it", increment)
 	}
-	found, err := o.lookup(c)
-	if err != nil {
-		return err
-	}
+	found, unknown := o.lookup(c)
 	var renewed []providers.Lease
-	var failed []error
+	failed := []error{unknown}
 	for _, l := range found {
 		if l.lease.IsZero() {
 			continue
@@ -165,7 +188,7 @@ func (w *world) renewLeases(o *operator, c *cli.Context) error {
 			continue
 		}
 		asked := time.Now()
-		got, err := l.session.Renew(o.ctx, l.lease, want)
+		got, err := o.renewOne(l, want)
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -175,10 +198,12 @@ func (w *world) renewLeases(o *operator, c *cli.Context) error {
 		}
 		renewed = append(renewed, got)
 	}
-	if err := w.showLeases(c, renewed); err != nil {
-		return err
-	}
-	return errors.Join(append(failed, missing(found))...)
+	return w.showFound(c, renewed, errors.Join(append(failed, missing(found))...))
+}
+
+func (o *operator) renewOne(l lookedUp, increment time.Duration) (providers.Lease, error) {
+	defer o.waiting("renewing %s", l.path)()
+	return l.session.Renew(o.ctx, l.lease, increment)
 }
 
 // lastGiven is the time that a lease was given by the server when it was issued, or renewed last; 0 when that is not known.

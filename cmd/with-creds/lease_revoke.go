@@ -43,11 +43,14 @@ func (r revoked) cells(what string) []string {
 	return []string{what, r.Lease}
 }
 
+// noLease is what became of one that there is not: what was never seen is not proven to be gone.
+const noLease providers.Proof = "none"
+
 func (w *world) revokeLeases(o *operator, c *cli.Context) error {
 	if !c.Args().Present() {
 		return errNoID
 	}
-	var all []revoked
+	var all []revoked // not nil, which is null in JSON, unless all has failed
 	var failed error
 	if c.Bool("prefix") {
 		all, failed = w.revokePlaces(o, c)
@@ -76,27 +79,51 @@ func (w *world) revokeLeases(o *operator, c *cli.Context) error {
 	return failed
 }
 
-// revokeNamed ends the leases that are named. One that there is not is what was wanted; but it may be a slip of the hand, so it is told.
+// revokeNamed ends the leases that are named, each whatever becomes of the others.
 func (o *operator) revokeNamed(c *cli.Context) ([]revoked, error) {
-	var all []revoked
-	for _, p := range placesNamed(c) {
-		s, f, err := o.finder(p.provider)
-		if err != nil {
-			return all, err
-		}
-		l, err := f.Lookup(o.ctx, p.path)
-		switch {
-		case errors.Is(err, providers.ErrRefused): // a policy may let one revoke and not look
-			l = providers.Lease{Provider: p.provider, ID: p.path}
-		case err != nil:
-			return all, err
-		case l.IsZero():
-			all = append(all, revoked{p.provider, p.path, providers.Proven, "there was none", ""})
-			continue
-		}
-		all = append(all, o.end(s, l, c.Bool("sync")))
+	named, err := leasesNamed(c)
+	if err != nil {
+		return nil, err
+	}
+	all := []revoked{}
+	for _, p := range named {
+		all = append(all, o.revokeOne(p, c.Bool("sync")))
 	}
 	return all, nil
+}
+
+func (o *operator) revokeOne(p place, sync bool) revoked {
+	l, err := o.lookupOne(p)
+	switch {
+	case l.session != nil && errors.Is(err, providers.ErrRefused): // a policy may let one revoke and not look
+		r := o.end(l.session, providers.Lease{Provider: p.provider, ID: p.path}, sync)
+		if r.Note == "" {
+			r.Note = "whether it is a lease could not be looked up"
+		}
+		return r
+	case err != nil:
+		return revoked{p.provider, p.path, providers.Failed, "", err.Error()}
+	case l.lease.IsZero():
+		return o.notThere(p)
+	}
+	defer o.waiting("revoking %s", p.path)()
+	return o.end(l.session, l.lease, sync)
+}
+
+// notThere is what becomes of a lease that there is not. That it is gone is what was wanted; but it may be a slip of the hand, or the place of leases that live.
+func (o *operator) notThere(p place) revoked {
+	r := revoked{p.provider, p.path, noLease, "there is no such lease: it is gone, or never was", ""}
+	under, err := o.find(p)
+	switch {
+	case errors.Is(err, providers.ErrRefused):
+		r.Note += "; what is under it may not be listed"
+	case err != nil:
+		r = revoked{p.provider, p.path, providers.Failed, "", err.Error()}
+	case len(under) > 0:
+		r = revoked{p.provider, p.path, providers.Failed, "", fmt.Sprintf("it is no lease, and %d lease%s under it: add --prefix to revoke %s",
+			len(under), plural(len(under), " is", "s are"), plural(len(under), "it", "them"))}
+	}
+	return r
 }
 
 // end ends one lease: by itself and proven, or by the server's own queue where it has one.
@@ -122,26 +149,30 @@ func (o *operator) end(s *lease.Session, l providers.Lease, sync bool) revoked {
 
 // revokePlaces ends all leases under each place that is named.
 func (w *world) revokePlaces(o *operator, c *cli.Context) ([]revoked, error) {
-	var all []revoked
-	for _, p := range placesNamed(c) {
+	named := placesNamed(c)
+	for _, p := range named {
 		if strings.Trim(p.path, "/") == "" && p.provider == "vault" {
-			return all, errors.New("revoking every lease that Vault has, logins included, is not done: name a path, as in database/creds")
-		}
-		some, err := w.revokePlace(o, c, p)
-		all = append(all, some...)
-		if err != nil {
-			return all, err
+			return nil, errors.New("revoking every lease that Vault has, logins included, is not done: name a path, as in database/creds")
 		}
 	}
-	return all, nil
+	all := []revoked{}
+	var failed []error
+	for _, p := range named {
+		if o.ctx.Err() != nil {
+			break
+		}
+		some, err := w.revokePlace(o, c, p)
+		all, failed = append(all, some...), append(failed, err)
+	}
+	return all, errors.Join(failed...)
 }
 
 func (w *world) revokePlace(o *operator, c *cli.Context, p place) ([]revoked, error) {
-	s, f, err := o.finder(p.provider)
+	found, err := o.find(p)
 	if err != nil {
 		return nil, err
 	}
-	found, err := f.Find(o.ctx, p.path)
+	s, err := o.at(p.provider)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +186,7 @@ func (w *world) revokePlace(o *operator, c *cli.Context, p place) ([]revoked, er
 		}
 	}
 	if queue, ok := s.Session.(providers.Dropper); ok && !c.Bool("sync") {
-		proof, err := queue.Drop(o.ctx, p.path)
+		proof, err := o.drop(queue, p)
 		if err == nil {
 			return eachAs(found, proof), nil
 		}
@@ -168,7 +199,12 @@ func (w *world) revokePlace(o *operator, c *cli.Context, p place) ([]revoked, er
 	if !c.Bool("sync") {
 		return all, nil
 	}
-	return all, o.lookAgain(f, p, found)
+	return all, o.lookAgain(p, found)
+}
+
+func (o *operator) drop(queue providers.Dropper, p place) (providers.Proof, error) {
+	defer o.waiting("revoking what is under %s", p.path)()
+	return queue.Drop(o.ctx, p.path)
 }
 
 // eachAs gives each of the leases the same outcome.
@@ -183,20 +219,25 @@ func eachAs(leases []providers.Lease, proof providers.Proof) []revoked {
 // endEach ends leases in parallel, each by itself: one behind a database that does not answer must not hold up the others.
 func (o *operator) endEach(s *lease.Session, leases []providers.Lease, sync bool) []revoked {
 	all := make([]revoked, len(leases))
-	var done atomic.Int64
-	stop := every(2*time.Second, func() { o.log.Warn("%d of %d are done …", done.Load(), len(leases)) })
+	done, stop := o.counting(len(leases))
 	defer stop()
 	var work errgroup.Group
 	work.SetLimit(revokedAtOnce)
 	for i, l := range leases {
 		work.Go(func() error {
+			defer done()
 			all[i] = o.end(s, l, sync)
-			done.Add(1)
 			return nil
 		})
 	}
 	_ = work.Wait() // each has told of its own error
 	return all
+}
+
+// counting says time and again how many of so many leases are seen to, until stop is called.
+func (o *operator) counting(of int) (done, stop func()) {
+	var n atomic.Int64
+	return func() { n.Add(1) }, every(2*time.Second, func() { o.log.Say("%d of %d are done …", n.Load(), of) })
 }
 
 // every calls say time and again until what it returns is called.
@@ -222,8 +263,8 @@ func every(pause time.Duration, say func()) (stop func()) {
 }
 
 // lookAgain tells of leases that were issued meanwhile: whoever asks for them still can.
-func (o *operator) lookAgain(f providers.Finder, p place, before []providers.Lease) error {
-	after, err := f.Find(o.ctx, p.path)
+func (o *operator) lookAgain(p place, before []providers.Lease) error {
+	after, err := o.find(p)
 	if err != nil {
 		return fmt.Errorf("all that there were are seen to, and whether there are new ones is not known: %w", err)
 	}

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,11 +169,112 @@ func TestLeaseRevokeEndsOneAndProvesIt(t *testing.T) {
 	if users := d.readers(); len(users) != 1 {
 		t.Errorf("users: %q, want one", users)
 	}
-	d.lease("revoke", ids[0]).want(t, 0, "there was none") // a slip of the hand looks the same, so it is said
 	d.lease("revoke").want(t, 125, "which lease?")
 	if left := d.vault.Leases("database/creds"); !slices.Equal(left, ids[2:]) {
 		t.Errorf("leases: %q", left)
 	}
+}
+
+// TestLeaseRevokeProvesNothingOfWhatItHasNotSeen: what is no lease may be one that is gone, a slip of the hand, or the place of leases that live.
+func TestLeaseRevokeProvesNothingOfWhatItHasNotSeen(t *testing.T) {
+	d := newDrill(t)
+	ids := d.issue("readonly", 3)
+	nobody := d.as(d.vault.Token())
+	for _, c := range []struct {
+		drill *drill
+		args  string
+		code  int
+		says  string
+	}{
+		{d, "database/creds/readonly/nosuch", 0, "there is no such lease"},
+		{d, "typo", 0, "there is no such lease"},
+		{nobody, "database/creds/readonly/nosuch", 0, "what is under it may not be listed"},
+		{d, "database/creds/readonly", 125, "it is no lease, and 3 leases are under it: add --prefix to revoke them"},
+		{d, "--sync /database/", 125, "3 leases are under it"},
+		{d, "vault:", 125, "which lease?"},
+		{d, "vault:/ " + ids[0], 125, "which lease?"},
+	} {
+		o := c.drill.lease(append([]string{"revoke"}, strings.Fields(c.args)...)...).want(t, c.code, c.says)
+		if strings.Contains(o.stdout, "proven") {
+			t.Errorf("%s: something is said to be proven:\n%s", c.args, o.stdout)
+		}
+	}
+	d.lease("lookup", "vault:").want(t, 125, "which lease?")
+	if all := read[[]revoked](t, d.lease("revoke", "--json", "--prefix", "--yes", "database/creds/nosuch").want(t, 0)); all == nil {
+		t.Error("nothing is null and not an empty list")
+	}
+	if left := d.vault.Leases("database/creds"); !slices.Equal(left, ids) {
+		t.Errorf("leases: %q, want %q", left, ids)
+	}
+}
+
+// TestLeaseCommandsGoThroughAllThatIsNamed: what fails of one says nothing of the next.
+func TestLeaseCommandsGoThroughAllThatIsNamed(t *testing.T) {
+	d := newDrill(t)
+	ids := d.issue("readonly", 2)
+	d.env["PGHOST"], d.env["PGCONNECT_TIMEOUT"] = d.home, "2" // there is no socket
+	const bad = "postgres:wc_readonly_x"
+	d.lease("list", bad, "database/creds").want(t, 125, "postgres:", ids[0], ids[1])
+	d.lease("lookup", bad, ids[0]).want(t, 125, "postgres:", ids[0])
+	d.lease("renew", bad, ids[0]).want(t, 125, "postgres:", ids[0])
+	d.lease("revoke", "--sync", bad, ids[0]).want(t, 125, "failed", bad[len("postgres:"):], "proven", ids[0], "1 of 2 leases are not revoked")
+	d.lease("revoke", "--prefix", "--yes", "--sync", bad, "database/creds").want(t, 125, "postgres:", "proven", ids[1])
+	if users := d.readers(); len(users) > 0 {
+		t.Errorf("users are left: %q", users)
+	}
+}
+
+// TestAnOperatorIsToldWhatIsWaitedForAndIsNotKeptWhenStopping has a Vault that takes connections and does not answer.
+func TestAnOperatorIsToldWhatIsWaitedForAndIsNotKeptWhenStopping(t *testing.T) {
+	d := newDrill(t)
+	id := d.issue("readonly", 1)[0]
+	d.vault.Pause()
+	defer d.vault.Continue()
+	roleID, secretID := "some-role-id", "some-secret-id"
+	var all sync.WaitGroup
+	for _, c := range []struct{ args, says string }{
+		{"lease list database/creds", `still listing the leases of vault under "database/creds"`},
+		{"lease lookup " + id, "still looking up " + id},
+		{"lease revoke --sync " + id, "still looking up " + id},
+		{"lease list --vault-auth approle", "still logging in to vault"},
+	} {
+		env := maps.Clone(d.env)
+		env["WITH_CREDS_VAULT_ROLE_ID"], env["WITH_CREDS_VAULT_SECRET_ID"] = roleID, secretID
+		all.Go(func() {
+			o := operation(t, d.home, env, strings.Fields(c.args)...)
+			said := &harness.Transcript{}
+			o.Stderr = said
+			if err := o.Start(); err != nil {
+				t.Error(err)
+				return
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_ = o.Wait() // the code is in ProcessState
+			}()
+			if !within(time.Minute, func() error {
+				if !strings.Contains(said.String(), c.says) {
+					return fmt.Errorf("not told")
+				}
+				return nil
+			}) {
+				t.Errorf("%s does not say %q:\n%s", c.args, c.says, said)
+			}
+			_ = o.Process.Signal(syscall.SIGINT)
+			select {
+			case <-ended:
+			case <-time.After(30 * time.Second): // half of what Vault's client waits
+				t.Errorf("%s is not stopped:\n%s", c.args, said)
+				_ = o.Process.Kill()
+				<-ended
+			}
+			if code := o.ProcessState.ExitCode(); code != 125 || !strings.Contains(said.String(), "stopped") {
+				t.Errorf("%s: exit code %d\n%s", c.args, code, said)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestLeaseRevokePrefixEndsAllOfARoleAndNoOther(t *testing.T) {
@@ -289,6 +393,10 @@ func TestLeaseCommandsKnowTheLoginsThatWithCredsMadeInADatabase(t *testing.T) {
 			operate(t, home, env, "lease", "lookup", of+user).want(t, 0, user, "RUN", all[0].Run)
 			operate(t, home, env, "lease", "renew", of+user).want(t, 125, "say --increment")
 			operate(t, home, env, "lease", "renew", of+user, "--increment", "10m").want(t, 0, user)
+			operate(t, home, env, "lease", "revoke", place).want(t, 125, "2 leases are under it: add --prefix")
+			if o := operate(t, home, env, "lease", "revoke", of+cmp.Or(env["PGUSER"], env["MYSQL_USER"])).want(t, 0, "there is no such lease"); strings.Contains(o.stdout, "proven") {
+				t.Errorf("somebody else's account is said to be gone:\n%s", o.stdout)
+			}
 			operate(t, home, env, "lease", "revoke", place, "--prefix", "--yes").want(t, 0, "2 leases: 2 proven")
 			if left := tr.source.left(); len(left) > 0 {
 				t.Errorf("left: %q", left)

@@ -27,7 +27,8 @@ func newLog(stderr io.Writer, s settings) step.Log {
 			}
 		}
 	}
-	log := step.Log{Warn: line(slog.LevelWarn), Command: func(text string) { fmt.Fprint(words, text) }}
+	silent := func(string, ...any) {}
+	log := step.Log{Warn: line(slog.LevelWarn), Say: silent, Debug: silent, Command: func(text string) { fmt.Fprint(words, text) }}
 	if !s.Quiet {
 		log.Say = line(slog.LevelInfo)
 	}

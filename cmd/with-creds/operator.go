@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os/signal"
@@ -71,11 +72,20 @@ func (w *world) operate(name string, act func(o *operator, c *cli.Context) error
 		o := &operator{judged: j, ctx: ctx, name: name, book: lease.NewBook(nil), open: map[string]*operating{}}
 		defer o.done()
 		err = act(o, c)
-		if err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
+		switch {
+		case ctx.Err() == nil:
+		case err == nil:
+			err = errors.New("stopped")
+		default:
+			err = fmt.Errorf("stopped: %w", err)
 		}
 		return err
 	}
+}
+
+// waiting says what is waited for when that takes longer than two seconds.
+func (o *operator) waiting(format string, args ...any) (done func() bool) {
+	return time.AfterFunc(2*time.Second, func() { o.log.Say("still "+format+" …", args...) }).Stop
 }
 
 // at is the session with a provider. It may be called concurrently.
@@ -92,6 +102,7 @@ func (o *operator) at(provider string) (*lease.Session, error) {
 		found.err = step.UnknownProvider(provider, registry.All())
 		return nil, found.err
 	}
+	defer o.waiting("logging in to %s", provider)()
 	ctx, cancel := context.WithTimeout(o.ctx, time.Minute)
 	defer cancel()
 	s, err := p.Open(ctx, providers.Settings{Lookup: o.layers.Lookup, Run: o.name, Leash: o.Leash, Warn: o.log.Warn, Requests: &o.requests})
@@ -116,10 +127,15 @@ func (o *operator) finder(provider string) (*lease.Session, providers.Finder, er
 	return s, f, nil
 }
 
-// done ends the logins, those included that a signal cut off.
+// done ends the logins, those included that a signal cut off: who has sent one is not kept waiting for long.
 func (o *operator) done() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), 10*time.Second)
+	patience := 10 * time.Second
+	if o.ctx.Err() != nil {
+		patience = 2 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), patience)
 	defer cancel()
+	defer o.waiting("ending the login")()
 	for _, name := range slices.Sorted(maps.Keys(o.open)) {
 		if s := o.open[name].Session; s != nil {
 			if _, err := s.Close(ctx); err != nil {

@@ -171,6 +171,14 @@ func (s *sweeping) take() {
 
 // endJournals revokes what the journals name: first the leases, then the logins on which they hang.
 func (o *operator) endJournals(all []*swept) {
+	n := 0
+	for _, j := range all {
+		if j.claim != nil {
+			n += len(j.remnant.Leases)
+		}
+	}
+	done, stop := o.counting(n)
+	defer stop()
 	for _, own := range []bool{false, true} {
 		var work errgroup.Group
 		work.SetLimit(revokedAtOnce)
@@ -184,6 +192,7 @@ func (o *operator) endJournals(all []*swept) {
 			for i, l := range j.remnant.Leases {
 				if j.remnant.Own(i) == own {
 					work.Go(func() error {
+						defer done()
 						j.Leases[i] = o.endLeft(j.remnant, l, own)
 						return nil
 					})
@@ -289,7 +298,7 @@ func (o *operator) sweepExpired(provider string, past time.Duration, dry bool) (
 	if past < time.Minute {
 		return nil, fmt.Errorf("--past: %s is too short: a run that is alive may be late with a renewal; at least 1m", past)
 	}
-	found, err := e.Expired(o.ctx, past)
+	found, err := o.expired(e, provider, past)
 	if err != nil {
 		return nil, err
 	}
@@ -297,6 +306,11 @@ func (o *operator) sweepExpired(provider string, past time.Duration, dry bool) (
 		return eachAs(found, ""), nil
 	}
 	return o.endEach(s, found, true), nil
+}
+
+func (o *operator) expired(e providers.Expirer, provider string, past time.Duration) ([]providers.Lease, error) {
+	defer o.waiting("looking for what has ended on %s", provider)()
+	return e.Expired(o.ctx, past)
 }
 
 // verdict is an error when something is left that should not be.

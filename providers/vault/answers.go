@@ -208,8 +208,11 @@ func judgeLoss(err error) *failure {
 		f.meaning = untrusted
 	case errors.As(err, &dial) && (dial.Op == "dial" || dial.Op == "proxyconnect" || dial.Op == "socks connect"):
 		f.meaning = unreached
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded):
 		f.text = "no answer in time"
+		return f
+	case errors.Is(err, context.Canceled):
+		f.text = "the answer was not waited for"
 		return f
 	}
 	f.text = firstLine(innermost(err).Error())

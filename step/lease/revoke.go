@@ -173,7 +173,7 @@ func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome
 				r.Waiting(l, err)
 			}
 		})
-	if d, ok := s.Session.(providers.Deferrer); ok && o.Proof == providers.Failed {
+	if d, ok := s.Session.(providers.Deferrer); ok && o.Proof == providers.Failed && !errors.Is(ctx.Err(), context.Canceled) { // who is stopped, and not out of time, is not kept
 		o = r.deferred(ctx, d, l, o)
 	}
 	o.Lease = l
