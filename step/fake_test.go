@@ -19,6 +19,7 @@ type source struct {
 	rotates      func(n int) time.Duration // what the n-th answer says is left until the server changes the token by itself, of what has no lease; nil: it has one
 	issue        func(path string) error
 	cannotRevoke func(l providers.Lease) bool
+	hangs        func(l providers.Lease) bool  // its revocation is not answered
 	renew        func(l providers.Lease) error // whether a credential can be renewed; nil: none can
 
 	mu     sync.Mutex
@@ -102,7 +103,13 @@ func (l *sourceLogin) Renew(_ context.Context, lease providers.Lease, increment 
 	return lease, nil
 }
 
-func (l *sourceLogin) Revoke(_ context.Context, lease providers.Lease) (providers.Proof, error) {
+func (l *sourceLogin) Revoke(ctx context.Context, lease providers.Lease) (providers.Proof, error) {
+	if l.hangs != nil && l.hangs(lease) {
+		<-ctx.Done()
+	}
+	if err := ctx.Err(); err != nil {
+		return providers.Failed, err
+	}
 	if l.cannotRevoke != nil && l.cannotRevoke(lease) {
 		return providers.Failed, providers.Refused(errors.New("it cannot be revoked"))
 	}

@@ -30,9 +30,17 @@ type issued struct {
 	ttl          time.Duration // as issued
 	renewals     int
 	replacements int
+	replaced     []replaced // the oldest first
 	// successor was issued to take its place, and could not be put there yet. The book has its lease, and so it is revoked whatever happens; here is its secret, for
 	// another attempt.
 	successor *issued
+}
+
+// A replaced credential is what is kept of one for the receipt.
+type replaced struct {
+	lease providers.Lease
+	at    time.Time
+	ttl   time.Duration
 }
 
 // errStopped is why nothing more is issued when a signal has come, or the command has ended.

@@ -3,6 +3,7 @@ package step
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -36,11 +37,13 @@ func (r *run) revokeReplaced(ctx context.Context, old providers.Lease) {
 	revoker := lease.Revoker{Book: r.book}
 	for _, s := range r.book.Open() {
 		own := s.Own()
+		var all sync.WaitGroup // one that hangs must not take the others' time
 		for _, l := range r.book.Held(s) {
 			if l.Key() == old.Key() || own != nil && own.Key() == old.Key() {
-				revoker.One(revoke, s, l)
+				all.Go(func() { revoker.One(revoke, s, l) })
 			}
 		}
+		all.Wait()
 		if own != nil && own.Key() == old.Key() && len(r.book.Held(s)) == 0 {
 			revoker.Session(revoke, s) // else the run's end has to answer for what is left under it
 		}
@@ -99,17 +102,19 @@ func (r *run) replaceOnce(running context.Context, k *lease.Keeper, old provider
 // would pile up at the server.
 func (r *run) successor(ctx context.Context, k *lease.Keeper, c *issued, session *lease.Session) (*issued, error) {
 	r.lock.Lock()
-	fresh := c.successor
-	r.lock.Unlock()
-	if fresh != nil && fresh.session == session && !expired(&fresh.credential.Lease) {
-		return fresh, nil
+	if was := c.successor; was != nil && was.session == session && !expired(&was.credential.Lease) {
+		fresh := *was
+		r.lock.Unlock()
+		return &fresh, nil
 	}
+	r.lock.Unlock()
 	fresh, err := r.ask(ctx, c.spec, session)
 	if err != nil {
 		return nil, err
 	}
+	kept := *fresh // the caller's is not under the lock, and this one may be renewed
 	r.lock.Lock()
-	c.successor = fresh
+	c.successor = &kept
 	r.lock.Unlock()
 	k.Lease(fresh.session, fresh.credential.Lease)
 	return fresh, nil
@@ -142,7 +147,12 @@ func (r *run) rebind(c, fresh *issued) error {
 	}
 	r.lock.Lock()
 	defer r.lock.Unlock()
+	c.replaced = append(c.replaced, replaced{c.credential.Lease, c.at, c.ttl})
 	c.credential, c.session, c.values = fresh.credential, fresh.session, values
+	c.at, c.ttl = fresh.at, fresh.ttl
+	if c.successor != nil {
+		c.credential.Lease = c.successor.credential.Lease // as it was renewed meanwhile
+	}
 	c.replacements++
 	c.successor = nil
 	r.Log.Say("replaced %s: %s", c.spec.Request.Source(), fresh.credential.Lease.ID)

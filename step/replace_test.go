@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
+	"github.com/with-creds/with-creds/step/receipt"
 	"github.com/with-creds/with-creds/step/spec"
 )
 
@@ -325,6 +326,66 @@ func TestAVariableKeepsWhatItHoldsUntilTheEndThatWasTold(t *testing.T) {
 		if at := <-revoked; at != ends {
 			t.Errorf("what the variable holds was revoked after %v, want %v", at, ends)
 		}
+		if r := h.end(); r.Code != 0 {
+			t.Errorf("exit code %d; it said\n%s", r.Code, h.words())
+		}
+	})
+}
+
+// TestTheReceiptHasWhatWentBeforeTheEnd has a login replaced, which takes along what a variable holds and a credential that another has taken the place of.
+func TestTheReceiptHasWhatWentBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		s := &source{login: func(n int) time.Duration { return time.Duration(n*n) * time.Hour }, life: func(n int) time.Duration { return time.Duration(n) * time.Hour }}
+		h := heldAs(t, s, "fake:file TOKEN=@token", "fake:variable OTHER=token")
+		time.Sleep(90 * time.Minute)
+		r := h.end()
+		if r.Code != 0 || !strings.Contains(h.words(), "revoked 2 credentials: 2 proven") {
+			t.Errorf("exit code %d; it said\n%s", r.Code, h.words())
+		}
+		proven := func(what string, v *receipt.Revocation, from, to time.Duration) {
+			t.Helper()
+			if v == nil || v.Proof != providers.Proven || v.At.Before(began.Add(from)) || v.At.After(began.Add(to)) {
+				t.Errorf("%s: %+v, want it proven between %v and %v", what, v, from, to)
+			}
+		}
+		file, variable := r.Receipt.Credentials[0], r.Receipt.Credentials[1]
+		if file.Lease != "file-2" || file.TTL != 2*60*60 || file.Issued.Before(began.Add(30*time.Minute)) || len(file.Replaced) != 1 {
+			t.Fatalf("%+v", file)
+		}
+		proven("the file's", file.Revocation, 90*time.Minute, 91*time.Minute)
+		if old := file.Replaced[0]; old.Lease != "file-1" || old.TTL != 60*60 || !old.Issued.Equal(began) {
+			t.Errorf("%+v", old)
+		}
+		proven("the file's before", file.Replaced[0].Revocation, 40*time.Minute, time.Hour)
+		proven("the variable's", variable.Revocation, 40*time.Minute, time.Hour)
+		if variable.Lease != "variable-1" || len(variable.Replaced) != 0 || len(r.Receipt.Sessions) != 2 {
+			t.Errorf("%+v, %+v", variable, r.Receipt.Sessions)
+		}
+		proven("the login", r.Receipt.Sessions[0].Revocation, 40*time.Minute, time.Hour)
+	})
+}
+
+// TestOneThatHangsDoesNotTakeTheTimeOfWhatElseHungOnALogin has two credentials on a login that is replaced after 40 minutes.
+func TestOneThatHangsDoesNotTakeTheTimeOfWhatElseHungOnALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hung atomic.Bool
+		hung.Store(true)
+		s := &source{login: func(n int) time.Duration { return time.Duration(n*n) * time.Hour }}
+		var first sync.Once
+		var hanging string // whichever is asked for first
+		s.hangs = func(l providers.Lease) bool {
+			first.Do(func() { hanging = l.ID })
+			return hanging == l.ID && hung.Load()
+		}
+		h := heldFrom(t, s, "a", "b")
+		time.Sleep(45 * time.Minute)
+		s.mu.Lock()
+		if s.live["a-1"] == s.live["b-1"] || !s.live["a-2"] || !s.live["b-2"] {
+			t.Errorf("%v live; it said\n%s", s.live, h.words())
+		}
+		s.mu.Unlock()
+		hung.Store(false)
 		if r := h.end(); r.Code != 0 {
 			t.Errorf("exit code %d; it said\n%s", r.Code, h.words())
 		}

@@ -46,16 +46,16 @@ func (r *run) judge(outcomes map[string]lease.Outcome) (unproven int) {
 	defer r.lock.Unlock()
 	tally := map[string]int{}
 	for _, c := range r.issued {
-		entry, l := c.entry(), c.credential.Lease
-		switch o, known := outcomes[l.Key()]; {
-		case l.IsZero() && l.Expires.IsZero():
-			tally["nothing to revoke"]++
-		case l.IsZero():
-			entry.Revocation = &receipt.Revocation{Proof: providers.Expires, At: l.Expires.UTC()}
-			tally["expires"]++
-		case known:
-			entry.Revocation = revocation(l, o)
+		entry := c.entry()
+		if entry.Revocation = ended(c.credential.Lease, outcomes); entry.Revocation != nil {
 			tally[string(entry.Revocation.Proof)]++
+		} else if c.credential.Lease.IsZero() {
+			tally["nothing to revoke"]++
+		}
+		for _, old := range c.replaced {
+			entry.Replaced = append(entry.Replaced, receipt.Replaced{
+				Lease: old.lease.ID, Issued: old.at.UTC().Truncate(time.Millisecond), TTL: seconds(old.ttl), Revocation: ended(old.lease, outcomes),
+			})
 		}
 		r.receipt.Credentials = append(r.receipt.Credentials, entry)
 	}
@@ -93,7 +93,7 @@ func (r *run) judge(outcomes map[string]lease.Outcome) (unproven int) {
 func (c *issued) entry() receipt.Credential {
 	entry := receipt.Credential{
 		Source: c.spec.Request.Source(), Lease: c.credential.Lease.ID,
-		Issued: c.at.UTC().Truncate(time.Millisecond), TTL: int64(c.ttl.Round(time.Second).Seconds()),
+		Issued: c.at.UTC().Truncate(time.Millisecond), TTL: seconds(c.ttl),
 		Renewals: c.renewals, Replacements: c.replacements, Variables: []string{},
 	}
 	if f, ok := c.credential.Field("username"); ok && !f.Secret {
@@ -127,6 +127,19 @@ func (r *run) andNow(o lease.Outcome) string {
 		return "; the guard is lost: it ends " + end + ", unless `with-creds sweep` ends it before"
 	}
 	return "; there is no guard to go on: it ends " + end + ", unless `with-creds lease revoke` ends it before"
+}
+
+func seconds(d time.Duration) int64 { return int64(d.Round(time.Second).Seconds()) }
+
+// ended is the receipt's of how a credential has ended, or ends; nil where there is nothing to end.
+func ended(l providers.Lease, outcomes map[string]lease.Outcome) *receipt.Revocation {
+	if o, known := outcomes[l.Key()]; known {
+		return revocation(l, o)
+	}
+	if l.IsZero() && !l.Expires.IsZero() {
+		return &receipt.Revocation{Proof: providers.Expires, At: l.Expires.UTC()}
+	}
+	return nil
 }
 
 func revocation(l providers.Lease, o lease.Outcome) *receipt.Revocation {

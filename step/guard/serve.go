@@ -187,3 +187,4 @@ func (s striking) Session(string, providers.Handoff, *providers.Lease) {}
 func (s striking) Lease(providers.Lease)                               {}
 func (s striking) Pending(string, int)                                 {}
 func (s striking) Closed(id string)                                    { s.note(message{Closed: id}) }
+func (s striking) Works() bool                                         { return false }

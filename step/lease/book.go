@@ -24,6 +24,8 @@ type Recorder interface {
 	Pending(session string, requests int)
 	Gone(l providers.Lease)
 	Closed(session string)
+	// Works reports whether somebody goes on with what it was told of when this process has ended.
+	Works() bool
 }
 
 // Book is what a run holds. The zero value is an empty book that tells nobody.
@@ -43,13 +45,13 @@ type Session struct {
 	ID string
 	providers.Session
 	pending int
-	closed  bool
+	closed  *Outcome // nil: it is open
 }
 
 // Held is a lease in the book.
 type Held struct {
 	Lease providers.Lease
-	gone  bool
+	gone  *Outcome // nil: it is not known to be gone
 }
 
 // Add enters a session that was just opened and names it.
@@ -117,7 +119,7 @@ func (b *Book) Hold(l providers.Lease) {
 func (b *Book) Changed(s *Session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.rec != nil && !s.closed {
+	if b.rec != nil && s.closed == nil {
 		b.rec.Session(s.ID, s.Handoff(), s.Own()) // under the lock: of two that issue at once, the one that is told last has both
 	}
 }
@@ -137,18 +139,18 @@ func (b *Book) Renewed(s *Session, l providers.Lease) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.rec != nil && !s.closed {
+	if b.rec != nil && s.closed == nil {
 		b.rec.Session(s.ID, s.Handoff(), &l)
 	}
 }
 
-// Gone strikes out a lease that is known to be gone.
-func (b *Book) Gone(l providers.Lease) {
+// Gone strikes out a lease that is known to be gone, and keeps how.
+func (b *Book) Gone(l providers.Lease, how Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, h := range b.leases {
-		if h.Lease.Key() == l.Key() && !h.gone {
-			h.gone = true
+		if h.Lease.Key() == l.Key() && h.gone == nil {
+			h.gone = &how
 			if b.rec != nil {
 				b.rec.Gone(h.Lease)
 			}
@@ -156,22 +158,48 @@ func (b *Book) Gone(l providers.Lease) {
 	}
 }
 
-// isGone reports whether a lease has been struck out.
-func (b *Book) isGone(l providers.Lease) bool {
+// gone is how a lease has gone; nil when it is not known to.
+func (b *Book) gone(l providers.Lease) *Outcome {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.ContainsFunc(b.leases, func(h *Held) bool { return h.gone && h.Lease.Key() == l.Key() })
+	for _, h := range b.leases {
+		if h.gone != nil && h.Lease.Key() == l.Key() {
+			return h.gone
+		}
+	}
+	return nil
 }
 
-// closedSession strikes out a session whose own login is known to be gone, or is not its to end.
-func (b *Book) closedSession(s *Session) {
+// closedSession strikes out a session whose own login is known to be gone, or is not its to end, and keeps how.
+func (b *Book) closedSession(s *Session, how Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s.closed = true
+	s.closed = &how
 	if b.rec != nil {
 		b.rec.Closed(s.ID)
 	}
 }
+
+// ended is how all that was struck out has ended, logins included, by Lease.Key.
+func (b *Book) ended() map[string]Outcome {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := map[string]Outcome{}
+	for _, h := range b.leases {
+		if h.gone != nil {
+			all[h.Lease.Key()] = *h.gone
+		}
+	}
+	for _, s := range b.sessions {
+		if own := s.Own(); own != nil && s.closed != nil {
+			all[own.Key()] = *s.closed
+		}
+	}
+	return all
+}
+
+// left reports whether somebody else goes on with what is left.
+func (b *Book) left() bool { return b.rec != nil && b.rec.Works() }
 
 // occupy waits until no other request about the lease is under way, and keeps others from beginning until the function it returns is called: a
 // renewal that overtook a revocation would give life back.
@@ -196,7 +224,7 @@ func (b *Book) Held(s *Session) []providers.Lease {
 	defer b.mu.Unlock()
 	var held []providers.Lease
 	for _, h := range b.leases {
-		if !h.gone && (s == nil || h.Lease.Session == s.ID) {
+		if h.gone == nil && (s == nil || h.Lease.Session == s.ID) {
 			held = append(held, h.Lease)
 		}
 	}
@@ -209,7 +237,7 @@ func (b *Book) Open() []*Session {
 	defer b.mu.Unlock()
 	var open []*Session
 	for _, s := range b.sessions {
-		if !s.closed {
+		if s.closed == nil {
 			open = append(open, s)
 		}
 	}

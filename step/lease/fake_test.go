@@ -14,6 +14,7 @@ import (
 type fake struct {
 	mu      sync.Mutex
 	own     *providers.Lease
+	origin  string
 	maximum time.Duration // from the lease's issue; 0: none
 
 	renewals []time.Duration // when, since the beginning
@@ -71,8 +72,10 @@ func (f *fake) Revoke(ctx context.Context, l providers.Lease) (providers.Proof, 
 	return providers.Proven, nil
 }
 
-func (f *fake) Own() *providers.Lease      { return f.own }
-func (f *fake) Handoff() providers.Handoff { return providers.Handoff{Provider: "fake"} }
+func (f *fake) Own() *providers.Lease { return f.own }
+func (f *fake) Handoff() providers.Handoff {
+	return providers.Handoff{Provider: "fake", Origin: f.origin}
+}
 
 func (f *fake) Close(context.Context) (providers.Proof, error) {
 	f.mu.Lock()
@@ -112,3 +115,4 @@ func (r *told) Lease(l providers.Lease)  { r.say("lease %s", l.ID) }
 func (r *told) Pending(id string, n int) { r.say("pending %s %d", id, n) }
 func (r *told) Gone(l providers.Lease)   { r.say("gone %s", l.ID) }
 func (r *told) Closed(id string)         { r.say("closed %s", id) }
+func (r *told) Works() bool              { return true }

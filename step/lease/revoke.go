@@ -41,15 +41,30 @@ type Revoker struct {
 
 // Everything revokes all that the book holds, in parallel, each lease by itself with attempts of its own, then closes each
 // session once its leases are seen to and requests without an answer are settled: one bad database must not hold up the others. Attempts are repeated with backoff until
-// ctx is done; then what is left is handed to the server's own queue where it has one. The outcomes are by Lease.Key; those of
+// ctx is done; then what is left is handed to the server's own queue where it has one. The outcomes are by Lease.Key, with those of what has gone before; those of
 // sessions' own logins likewise.
 //
 // ctx bounds the retries; the handing over and the closing after it have a deadline of their own, so that Everything returns at most three Attempts later.
 func (r Revoker) Everything(ctx context.Context) map[string]Outcome {
-	all := outcomes{}
+	all := outcomes{by: r.Book.ended()}
+	open := r.Book.Open()
+	// A login may be needed to see what becomes of another's leases: those with one server are ended when all leases there are seen to.
+	busy := map[string]*sync.WaitGroup{}
+	for _, s := range open {
+		at := s.Handoff().Origin
+		if busy[at] == nil {
+			busy[at] = &sync.WaitGroup{}
+		}
+		busy[at].Add(1)
+	}
 	var wg sync.WaitGroup
-	for _, s := range r.Book.Open() {
-		wg.Go(func() { r.session(ctx, s, &all) })
+	for _, s := range open {
+		there := busy[s.Handoff().Origin]
+		seen := sync.OnceFunc(func() {
+			there.Done()
+			there.Wait()
+		})
+		wg.Go(func() { r.session(ctx, s, &all, seen) })
 	}
 	wg.Wait()
 	return all.by
@@ -58,16 +73,16 @@ func (r Revoker) Everything(ctx context.Context) map[string]Outcome {
 // Session is Everything for one session.
 func (r Revoker) Session(ctx context.Context, s *Session) map[string]Outcome {
 	all := outcomes{}
-	r.session(ctx, s, &all)
+	r.session(ctx, s, &all, func() {})
 	return all.by
 }
 
 // session revokes what is left of a session, and where somebody patient is refused, again. Each round ends in an attempt to end the login, which takes along what
-// hangs on it: that is what may be done by a login that may do nothing else.
-func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
+// hangs on it: that is what may be done by a login that may do nothing else. seen is called when the leases are seen to, and returns when the login may be ended.
+func (r Revoker) session(ctx context.Context, s *Session, all *outcomes, seen func()) {
 	refusals := 0
 	for wait := range Backoff {
-		r.round(ctx, s, all)
+		r.round(ctx, s, all, seen)
 		if !r.Patient || !all.refused(s) {
 			return
 		}
@@ -78,7 +93,7 @@ func (r Revoker) session(ctx context.Context, s *Session, all *outcomes) {
 	}
 }
 
-func (r Revoker) round(ctx context.Context, s *Session, all *outcomes) {
+func (r Revoker) round(ctx context.Context, s *Session, all *outcomes, seen func()) {
 	var wg sync.WaitGroup
 	if n := r.Book.unanswered(s); n > 0 {
 		if settler, ok := s.Session.(providers.Settler); ok {
@@ -94,6 +109,7 @@ func (r Revoker) round(ctx context.Context, s *Session, all *outcomes) {
 		wg.Go(func() { all.note(r.One(ctx, s, l)) })
 	}
 	wg.Wait()
+	seen()
 	own := s.Own()
 	o := r.close(ctx, s)
 	if own == nil {
@@ -163,9 +179,10 @@ func (o *outcomes) refused(s *Session) bool {
 // One revokes one lease, repeating until ctx is done, and strikes it out of the book when it is known to be gone.
 func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome {
 	defer r.Book.occupy(l)()
-	if r.Book.isGone(l) {
-		return Outcome{Lease: l, Proof: providers.Proven, At: time.Now()} // whoever was before has seen it, and may have ended the login since
+	if how := r.Book.gone(l); how != nil {
+		return *how // whoever was before has seen it, and may have ended the login since
 	}
+	began := time.Now()
 	patient := r.Patient && s.Own() == nil // else there is the login's end to be tried first
 	o := r.repeat(ctx, patient, func(ctx context.Context) (providers.Proof, error) { return s.Revoke(ctx, l) },
 		func(err error) {
@@ -176,14 +193,32 @@ func (r Revoker) One(ctx context.Context, s *Session, l providers.Lease) Outcome
 	if d, ok := s.Session.(providers.Deferrer); ok && o.Proof == providers.Failed && !errors.Is(ctx.Err(), context.Canceled) { // who is stopped, and not out of time, is not kept
 		o = r.deferred(ctx, d, l, o)
 	}
-	o.Lease = l
 	if o.Proof == providers.Accepted && o.Err == nil {
-		o.Err = errUnseen
+		if o.Err = errUnseen; r.seenByAnother(ctx, s, l) {
+			o = Outcome{Proof: providers.Proven, At: time.Now(), Took: time.Since(began)}
+		}
 	}
+	o.Lease = l
 	if o.Confirmed() {
-		r.Book.Gone(l)
+		r.Book.Gone(l, o)
 	}
 	return o
+}
+
+// seenByAnother reports whether another login to the same server has seen a lease gone that its own cannot see any more, as when that has lapsed, or was revoked, and the
+// run has logged in again since.
+func (r Revoker) seenByAnother(ctx context.Context, s *Session, l providers.Lease) bool {
+	at := s.Handoff().Origin
+	for _, other := range r.Book.Open() {
+		if other == s || at == "" || other.Handoff().Origin != at {
+			continue
+		}
+		o := r.repeat(ctx, false, func(ctx context.Context) (providers.Proof, error) { return other.Revoke(ctx, l) }, func(error) {})
+		if o.Proof == providers.Proven {
+			return true
+		}
+	}
+	return false
 }
 
 // errNeeded is why a login is not ended, and a borrowed one is not struck out.
@@ -212,7 +247,7 @@ func (r Revoker) deferred(ctx context.Context, d providers.Deferrer, l providers
 // alone takes minutes (Vault's waits 10, 20, 40 s and so on). It ends within the leash, as do they. Where nobody goes on, and where asking again for the leases is of no use,
 // its end is the best that can be done for them, so it is tried at least once, in a time of its own after ctx is done.
 func (r Revoker) close(ctx context.Context, s *Session) Outcome {
-	if left := len(r.Book.Held(s)); left > 0 && (s.Own() == nil || ctx.Err() != nil && r.Book.rec != nil) {
+	if left := len(r.Book.Held(s)); left > 0 && (s.Own() == nil || ctx.Err() != nil && r.Book.left()) {
 		return Outcome{Proof: providers.Failed, At: time.Now(), Err: errNeeded}
 	}
 	if own := s.Own(); own != nil {
@@ -225,7 +260,10 @@ func (r Revoker) close(ctx context.Context, s *Session) Outcome {
 	}
 	o := r.repeat(ctx, false, s.Close, func(error) {})
 	if o.Proof == providers.Proven || o.Confirmed() && len(r.Book.Held(s)) == 0 { // one that only expires is still needed for what is left
-		r.Book.closedSession(s)
+		if own := s.Own(); own != nil {
+			o.Lease = *own
+		}
+		r.Book.closedSession(s, o)
 	}
 	return o
 }

@@ -231,6 +231,64 @@ func TestALeaseThatSomebodyElseHasSeenGoneIsNotAskedForAgain(t *testing.T) {
 	})
 }
 
+// A login that has lapsed, or was revoked, takes its leases along and can look no more. The run has logged in again since, and that login must not be ended before it has looked.
+func TestWhatADeadLoginCannotSeeIsSeenByALaterOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		old, later string // the server of each
+		want       providers.Proof
+	}{
+		"with the same server": {"https://vault", "https://vault", providers.Proven},
+		"with another":         {"https://vault", "https://other", providers.Accepted},
+		"not known which":      {"", "", providers.Accepted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dead, later := newFake(), newFake()
+				dead.origin, later.origin = c.old, c.later
+				dead.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) {
+					time.Sleep(time.Second) // the later one has nothing to do meanwhile
+					return providers.Accepted, nil
+				}
+				later.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) {
+					if later.closed > 0 {
+						return providers.Accepted, nil
+					}
+					return providers.Proven, nil
+				}
+				l := dead.lease("a", time.Hour)
+				book, _ := keeping(dead, l)
+				book.Add("fake", later)
+				if o := (Revoker{Book: book}).Everything(t.Context())[l.Key()]; o.Proof != c.want || later.closed != 1 {
+					t.Errorf("%+v, and the later login was ended %d times", o, later.closed)
+				}
+			})
+		})
+	}
+}
+
+// What has gone before is in the account, too: it is as it was seen then.
+func TestEverythingAccountsForWhatHasGoneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		own := f.lease("own", time.Hour)
+		f.own = &own
+		l := f.lease("a", time.Hour)
+		book, s := keeping(f, l)
+		began := time.Now()
+		Revoker{Book: book}.Session(t.Context(), s)
+		time.Sleep(time.Minute)
+		all := Revoker{Book: book}.Everything(t.Context())
+		for _, l := range []providers.Lease{l, own} {
+			if o, known := all[l.Key()]; !known || o.Proof != providers.Proven || !o.At.Equal(began) || o.Lease.Key() != l.Key() {
+				t.Errorf("%s: %+v", l.ID, o)
+			}
+		}
+		if f.attempts["a"] != 1 || f.closed != 1 {
+			t.Errorf("%d attempts at the lease, %d at the login", f.attempts["a"], f.closed)
+		}
+	})
+}
+
 // A guard whose login was ended under it could only watch.
 func TestALoginIsLeftToWhoGoesOnWithItsLeases(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -240,6 +298,7 @@ func TestALoginIsLeftToWhoGoesOnWithItsLeases(t *testing.T) {
 	}{
 		"somebody goes on":                   {recording{}, errors.New("database is down"), 0},
 		"nobody goes on":                     {nil, errors.New("database is down"), 1},
+		"who was to go on is lost":           {lost{}, errors.New("database is down"), 1},
 		"asking again for them is of no use": {recording{}, providers.Refused(errors.New("permission denied")), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,6 +330,11 @@ func (recording) Lease(providers.Lease)                               {}
 func (recording) Pending(string, int)                                 {}
 func (recording) Gone(providers.Lease)                                {}
 func (recording) Closed(string)                                       {}
+func (recording) Works() bool                                         { return true }
+
+type lost struct{ recording }
+
+func (lost) Works() bool { return false }
 
 func TestBackoffGrowsAndIsBounded(t *testing.T) {
 	var waits []time.Duration

@@ -42,7 +42,16 @@ type Credential struct {
 	TTL          int64       `json:"ttl"` // as issued; 0: no lease, no known end
 	Renewals     int         `json:"renewals"`
 	Replacements int         `json:"replacements"`
+	Replaced     []Replaced  `json:"replaced,omitempty"` // what it took the place of, the oldest first; what is said above is of the last
 	Revocation   *Revocation `json:"revocation,omitempty"`
+}
+
+// Replaced is a credential whose place another took before the run's end.
+type Replaced struct {
+	Lease      string      `json:"lease,omitempty"`
+	Issued     time.Time   `json:"issued"`
+	TTL        int64       `json:"ttl"`
+	Revocation *Revocation `json:"revocation,omitempty"`
 }
 
 // A Session is the login that with-creds made for the run, when it made one.
