@@ -19,7 +19,7 @@ import (
 	"github.com/with-creds/with-creds/step/spec"
 )
 
-// An issued credential and what became of it.
+// An issued credential and what became of it. While the command runs, all but spec and served is changed under run.lock.
 type issued struct {
 	spec         spec.Spec
 	credential   providers.Credential

@@ -41,7 +41,8 @@ func Run(o Options) Result {
 }
 
 // A run is the state of one wrapped command. Its phases run one after another on one goroutine; what they start in
-// parallel they also wait for.
+// parallel they also wait for, but for the keeper: a renewal, or the revocation of what was replaced, that is under way when the command ends goes on beside the
+// revocation of everything, which waits for it lease by lease.
 type run struct {
 	Options
 	id    string
@@ -50,7 +51,7 @@ type run struct {
 	signals  *early
 	guard    *guard.Guard
 	book     *lease.Book
-	lock     sync.Mutex                // guards the next three
+	lock     sync.Mutex                // guards the next three, and of each issued what renewal and replacement change
 	sessions map[string]*lease.Session // by provider; the current one
 	opened   []*lease.Session          // all there ever were
 	issued   []*issued

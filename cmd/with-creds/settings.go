@@ -33,7 +33,7 @@ type settings struct {
 	OnRotate        string        `env:"WITH_CREDS_ON_ROTATE" flag:"on-rotate" usage:"send SIGNAL to the command after its files were rewritten" arg:"SIGNAL"`
 	Grace           time.Duration `env:"WITH_CREDS_GRACE, default=10s" flag:"grace" usage:"DURATION from the first termination signal, or the command's end for its orphans, to SIGKILL" arg:"DURATION"`
 	ReadyTimeout    time.Duration `env:"WITH_CREDS_READY_TIMEOUT, default=30s" flag:"ready-timeout" usage:"wait up to DURATION for a service that does not know a new credential at once (AWS); 0: do not ask" arg:"DURATION"`
-	RevokeTimeout   time.Duration `env:"WITH_CREDS_REVOKE_TIMEOUT, default=30s" flag:"revoke-timeout" usage:"retry revocation for DURATION before the guard goes on with it" arg:"DURATION"`
+	RevokeTimeout   time.Duration `env:"WITH_CREDS_REVOKE_TIMEOUT, default=30s" flag:"revoke-timeout" usage:"retry revocation for DURATION before the guard goes on with it; handing over takes some seconds more" arg:"DURATION"`
 	RevokeFailure   string        `env:"WITH_CREDS_REVOKE_FAILURE, default=fail" flag:"revoke-failure" usage:"fail|warn: exit 125 when the command succeeded and revocation is not proven, or only warn" arg:"fail|warn"`
 	Receipt         string        `env:"WITH_CREDS_RECEIPT" flag:"receipt" usage:"write the JSON account of the run to FILE" arg:"FILE"`
 	AllowEnv        []string      `env:"WITH_CREDS_ALLOW_ENV" flag:"allow-env" usage:"allow binding NAME although it changes how programs load code; repeatable" arg:"NAME"`

@@ -141,7 +141,11 @@ func (s *sweeping) plan() {
 			j.Leases = append(j.Leases, revoked{Provider: l.Provider, Lease: l.ID, Note: "at " + orDash(j.remnant.Origins[l.Session])})
 		}
 		for _, dir := range j.remnant.Dirs {
-			j.Notes = append(j.Notes, "would remove "+dir)
+			note := "would remove " + dir
+			if err := bind.Removable(dir); err != nil {
+				note = "would be refused: " + err.Error()
+			}
+			j.Notes = append(j.Notes, note)
 		}
 	}
 }

@@ -429,3 +429,23 @@ func TestSweepTellsOfRunsAndOfLoginsApart(t *testing.T) {
 		}
 	}
 }
+
+// TestADryRunPromisesNoMoreThanSweepDoes: a journal is a file that anybody could have put there.
+func TestADryRunPromisesNoMoreThanSweepDoes(t *testing.T) {
+	home := t.TempDir()
+	here, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, precious := filepath.Join(home, ".local/state/with-creds/journal"), filepath.Join(home, "precious")
+	text := fmt.Sprintf("{\"schema\":1,\"run\":\"r\",\"host\":%q,\"pid\":1,\"start\":1}\n{\"dir\":%q}\n", here, precious)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Mkdir(precious, 0o700), os.WriteFile(filepath.Join(dir, "r.journal"), []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	const refusal = "precious\" is no private directory of with-creds"
+	operate(t, home, nil, "sweep", "--dry-run").want(t, 0, "would be refused: ", refusal)
+	operate(t, home, nil, "sweep").want(t, 125, refusal)
+	if _, err := os.Stat(precious); err != nil {
+		t.Error(err)
+	}
+}

@@ -254,10 +254,10 @@ func empty(root *os.Root, but []string) error {
 // RemoveDir is Remove for another process, which knows the path alone: the guard, or sweep. It removes only what NewDir
 // can have made: a directory of that name and of this user, not a link. One that is gone is no error.
 func RemoveDir(path string) error {
-	name := filepath.Base(path)
-	if !filepath.IsAbs(path) || !strings.HasPrefix(name, namePrefix) {
-		return fmt.Errorf("removing private files: %q is no private directory of with-creds", path)
+	if err := Removable(path); err != nil {
+		return err
 	}
+	name := filepath.Base(path)
 	base, err := os.OpenRoot(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -279,6 +279,14 @@ func RemoveDir(path string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("removing the private files in %s: %w", path, err)
+	}
+	return nil
+}
+
+// Removable judges by the path alone whether RemoveDir would refuse it.
+func Removable(path string) error {
+	if !filepath.IsAbs(path) || !strings.HasPrefix(filepath.Base(path), namePrefix) {
+		return fmt.Errorf("removing private files: %q is no private directory of with-creds", path)
 	}
 	return nil
 }

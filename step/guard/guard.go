@@ -66,14 +66,27 @@ type Guard struct {
 	socket    *os.File
 	pids      []int
 	connected int // connections there have been
-	restarts  int
+	losses    losses
 	over      bool
 	acked     uint64
 	changed   chan struct{} // closed and replaced whenever acked or over changes
 }
 
-// maxRestarts bounds how often a lost guard is replaced: something that kills each of them will kill the next as well.
-const maxRestarts = 10
+// mostLosses within a time that is remembered bound how often a lost guard is replaced: something that kills each of them will kill the next as well. One lost now and
+// then, in a session of days, is another matter.
+const (
+	mostLosses = 10
+	remembered = 10 * time.Minute
+)
+
+// losses are when a guard was lost lately.
+type losses []time.Time
+
+// another notes one more, and reports whether there were so many that the next would be lost, too.
+func (l *losses) another(now time.Time) (tooMany bool) {
+	*l = append(slices.DeleteFunc(*l, func(at time.Time) bool { return now.Sub(at) > remembered }), now)
+	return len(*l) > mostLosses
+}
 
 // Start starts a guard. It returns once the process exists; what it is told meanwhile waits for it in the socket.
 func Start(o Options) (*Guard, error) {
@@ -140,9 +153,8 @@ func (g *Guard) watch(process *os.Process, socket *os.File) {
 	if g.over {
 		return
 	}
-	g.restarts++
 	err := errors.New("it is killed again and again")
-	if g.restarts <= maxRestarts {
+	if !g.losses.another(time.Now()) {
 		if err = g.start(); err == nil {
 			g.warnf("the guard was lost; another one is in charge (process %d)", g.process.Pid)
 			return

@@ -70,6 +70,9 @@ func (d diarySession) Renew(context.Context, providers.Lease, time.Duration) (pr
 
 func (d diarySession) Revoke(_ context.Context, l providers.Lease) (providers.Proof, error) {
 	d.note("revoke %s", l.ID)
+	if l.ID == "lasting" {
+		return providers.Failed, providers.Final(errors.New("it cannot be revoked"))
+	}
 	return providers.Proven, nil
 }
 
@@ -341,18 +344,53 @@ func TestAGuardThatTookOverWhenAllWasGoneRemovesTheLostOnesJournal(t *testing.T)
 }
 
 func TestAGuardThatGivesUpSaysWhyInItsJournal(t *testing.T) {
-	journal := filepath.Join(t.TempDir(), "journal")
-	g, err := Start(Options{Run: "r", Journal: journal})
-	if err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	for why, c := range map[string]struct {
+		handoff providers.Handoff
+		lease   string
+	}{
+		`guard: no provider \"nobody\"`:        {providers.Handoff{Provider: "nobody", Data: []byte("null")}, "a"},
+		"guard: lasting: it cannot be revoked": {handoff(filepath.Join(dir, "diary")), "lasting"},
+	} {
+		journal := filepath.Join(dir, c.lease)
+		g, err := Start(Options{Run: "r", Journal: journal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Session("p-1", c.handoff, nil)
+		g.Lease(providers.Lease{Session: "p-1", Provider: c.handoff.Provider, ID: c.lease})
+		g.Leave()
+		g.process.Wait()
+		text, err := os.ReadFile(filepath.Join(journal, "r"+journalSuffix))
+		if err != nil || !bytes.Contains(text, []byte(`"failed":"`+why+`"`)) {
+			t.Errorf("the journal: %s, %v", text, err)
+		}
 	}
-	g.Session("nobody-1", providers.Handoff{Provider: "nobody", Data: []byte("null")}, nil)
-	g.Lease(providers.Lease{Session: "nobody-1", Provider: "nobody", ID: "a"})
-	g.Leave()
-	g.process.Wait()
-	text, err := os.ReadFile(filepath.Join(journal, "r"+journalSuffix))
-	if err != nil || !bytes.Contains(text, []byte(`"failed":"guard: no provider \"nobody\""`)) {
-		t.Errorf("the journal: %s, %v", text, err)
+}
+
+func TestAGuardIsLostTooOftenWhenThatWasLately(t *testing.T) {
+	began := time.Now()
+	for name, c := range map[string]struct {
+		every time.Duration
+		times int
+		want  bool
+	}{
+		"ten at once":              {0, 10, false},
+		"eleven at once":           {0, 11, true},
+		"eleven in ten minutes":    {time.Minute, 11, true},
+		"one an hour, for a week":  {time.Hour, 7 * 24, false},
+		"one every other minute":   {2 * time.Minute, 100, false},
+		"one in half a minute":     {30 * time.Second, 100, true},
+		"one, which is no pattern": {0, 1, false},
+	} {
+		var l losses
+		tooMany := false
+		for i := range c.times {
+			tooMany = l.another(began.Add(time.Duration(i) * c.every))
+		}
+		if tooMany != c.want {
+			t.Errorf("%s: too often is %v", name, tooMany)
+		}
 	}
 }
 
@@ -415,8 +453,19 @@ func TestJournalsThatAreCutOrForeign(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("hello"), 0o600)
 	os.WriteFile(filepath.Join(dir, "foreign.journal"), []byte("{}\n"), 0o600)
 	os.Symlink(cut, filepath.Join(dir, "link.journal"))
+	os.WriteFile(filepath.Join(dir, "line.journal"), bytes.Repeat([]byte("x"), 2<<20), 0o600)
+	os.WriteFile(filepath.Join(dir, "long.journal"), append(slices.Clip(whole), bytes.Repeat([]byte("x"), 2<<20)...), 0o600)
 	all, skipped, err := Remnants(dir)
-	if len(all) != 2 || len(skipped) != 3 || err != nil {
+	said := fmt.Sprint(skipped)
+	for _, why := range []string{
+		"link.journal: not a journal of with-creds: it is a link", "line.journal: not a journal of with-creds: a line of it is longer than any of theirs",
+		"long.journal: not a journal of with-creds: a line of it",
+	} {
+		if !strings.Contains(said, why) {
+			t.Errorf("skipped: %s: it does not say %q", said, why)
+		}
+	}
+	if len(all) != 2 || len(skipped) != 5 || err != nil {
 		t.Errorf("%d journals, %q, %v", len(all), skipped, err)
 	}
 	r := all[slices.IndexFunc(all, func(r Remnant) bool { return r.Run == "run1" })]

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -48,6 +49,9 @@ func Read(path string) (Remnant, error) {
 // openJournal opens a plain file, and neither follows a link nor waits for a pipe's writer.
 func openJournal(path string, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|noFollow, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s: not a journal of with-creds: it is a link", path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +110,9 @@ func readJournal(f *os.File) (Remnant, error) {
 		case e.File != "":
 			r.Files = with(r.Files, e.File)
 		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return Remnant{}, fmt.Errorf("%s: not a journal of with-creds: a line of it is longer than any of theirs", path)
 	}
 	if err := lines.Err(); err != nil {
 		return Remnant{}, fmt.Errorf("reading %s: %w", path, err)

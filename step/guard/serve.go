@@ -146,9 +146,9 @@ func (s *state) endSession(book *lease.Book, session *lease.Session) error {
 			book.Hold(l)
 		}
 	}
-	for key, o := range (lease.Revoker{Book: book, Patient: true}).Session(ctx, session) {
+	for _, o := range (lease.Revoker{Book: book, Patient: true}).Session(ctx, session) {
 		if !o.Confirmed() {
-			return fmt.Errorf("guard: %s: %w", key, o.Err)
+			return fmt.Errorf("guard: %s: %w", o.Lease.ID, o.Err)
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ type Keeper struct {
 	Book  *Book
 	Leash time.Duration // 0: no leash; leases are renewed by the TTL they were issued with
 	// Renewed is told of each renewal. Ending is told that a lease will end at l.Expires, or has ended then, and why; it is called on a
-	// goroutine of its own, which Stop waits for and whose ctx Stop ends. Failing is told of a renewal that failed and is repeated.
+	// goroutine of its own, whose ctx Stop ends, and which Wait waits for. Failing is told of a renewal that failed and is repeated.
 	Renewed func(l providers.Lease)
 	Ending  func(ctx context.Context, l providers.Lease, why error)
 	Failing func(l providers.Lease, err error)
@@ -79,7 +79,8 @@ func (k *Keeper) Lease(s *Session, l providers.Lease) {
 // Go runs something that belongs to the keeping: its ctx is done when Stop is called, and Wait waits for it.
 func (k *Keeper) Go(f func(ctx context.Context)) { k.wg.Go(func() { f(k.ctx) }) }
 
-// Stop ends the keeping. Renewals under way are not waited for here: a revocation of the same lease does that.
+// Stop ends the keeping. Renewals under way are not waited for here, so that one which hangs does not hold up the others' revocation: a revocation of the same lease
+// waits for them. What is told meanwhile may be told late.
 func (k *Keeper) Stop() { k.stop() }
 
 // Wait returns when all that Start began has ended, after Stop.
