@@ -119,3 +119,31 @@ func TestOnExpiryKillEndsTheCommandWithItsCredential(t *testing.T) {
 		})
 	}
 }
+
+// Somebody ends the run's login, as an operator in an incident, or a Vault that has lost it. The run logs in again, has what is in files replaced, and sees with the new login that
+// what hung on the old one is gone: for that the default policy is enough.
+func TestALoginThatSomebodyHasEndedIsReplacedAndWhatHungOnItSeenGone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.policies()
+	role := s.role(createRole, "1h", "24h")
+	env := s.appRole(map[string]any{"token_policies": "read", "token_ttl": "1h"})
+	r := newRun(t, env, "--leash=6s", "-c", "vault:database/creds/"+role+" U0=@username P0=@password", "--", "sh", "-c", untilFinish).start()
+	r.running()
+	if err := s.vault.Client.Sys().RevokePrefix("auth/approle/login"); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("the credential is replaced", func() bool { return strings.Contains(r.stderr.String(), "replaced vault:") })
+	if code := r.finish(0); code != 0 {
+		t.Errorf("exit code %d; stderr:\n%s", code, &r.stderr)
+	}
+	account := r.receipt()
+	if c := account.Credentials[0]; len(c.Replaced) != 1 || c.Replaced[0].Revocation == nil || c.Replaced[0].Revocation.Proof != providers.Proven ||
+		c.Revocation == nil || c.Revocation.Proof != providers.Proven {
+		t.Errorf("%+v", c)
+	}
+	if len(account.Sessions) != 2 {
+		t.Errorf("%+v", account.Sessions)
+	}
+	r.eventually("nothing is left", func() bool { return len(s.left(role)) == 0 && !r.guarded() })
+}
