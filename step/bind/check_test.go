@@ -41,7 +41,7 @@ func TestCheckRefusesBeforeAnythingIsIssued(t *testing.T) {
 		{"foreseen:a A=usrname", []string{`foreseen:a: A: there is no field usrname (did you mean "username"?); there are username, password, port`}},
 		{"foreseen:a as=postgres", nil}, // what it lacks is optional
 		{"foreseen:a as=aws", []string{"foreseen:a: AWS_ACCESS_KEY_ID: there is no field access_key"}},
-		{"foreseen:a\nforeseen:b/a", []string{"foreseen:b/a: A_USERNAME is already bound by foreseen:a", "A_PASSWORD"}},
+		{"foreseen:a\nforeseen:b/a", []string{"foreseen:b/a: A_USERNAME, A_PASSWORD are already bound by foreseen:a", "A_PASSWORD"}},
 		{"foreseen:a\nvault:b A_USERNAME=x", []string{"vault:b: A_USERNAME is already bound by foreseen:a"}},
 		{"foreseen:a\nvault:b A_PORT=x", nil}, // it may have none
 		{"vault:a as=postgres PGUSER=u", []string{"PGUSER is already bound"}},
