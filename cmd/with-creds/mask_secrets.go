@@ -1,18 +1,18 @@
 package main
 
 import (
-	"encoding/json"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/with-creds/with-creds/step/mask"
 )
 
 // secretsOf are the secrets in a file's content: the whole, and of JSON each string, of other text each block of PEM, each line that is in none,
 // and what a line assigns. Whoever names the file says that all of it is secret; what is a name is not told apart.
 func secretsOf(content string) []string {
 	whole := strings.TrimSpace(content)
-	secrets, ok := stringsOfJSON(whole)
+	secrets, ok := mask.Strings(whole)
 	if !ok {
 		secrets = secretsOfLines(content)
 	}
@@ -46,38 +46,6 @@ func secretsOfLines(content string) []string {
 		}
 	}
 	return secrets
-}
-
-// stringsOfJSON are the strings in one or more documents of JSON, but not the keys.
-func stringsOfJSON(text string) (found []string, ok bool) {
-	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
-		return nil, false
-	}
-	var walk func(any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, member := range v {
-				walk(member)
-			}
-		case []any:
-			for _, element := range v {
-				walk(element)
-			}
-		case string:
-			found = append(found, v)
-		}
-	}
-	for d := json.NewDecoder(strings.NewReader(text)); ; {
-		var document any
-		switch err := d.Decode(&document); {
-		case err == io.EOF:
-			return found, true
-		case err != nil:
-			return nil, false
-		}
-		walk(document)
-	}
 }
 
 // assigning is NAME=value as a shell, a dotenv file or an ini file has it. A value that begins with = is the padding of base64.

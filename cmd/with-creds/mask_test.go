@@ -94,6 +94,7 @@ func TestMaskTakesTheValuesInADotenvFileAndInJSON(t *testing.T) {
 
 		`{"a": {"b": ["` + secret + `", 1]}}`:                           secret,
 		`{"a":"` + other + `"}` + "\n" + `{"a":"\u0061` + secret + `"}`: "a" + secret,
+		`{"db": "lower-case", "token": "x"}`:                            "lower-case",
 		`["` + secret + `\n` + other + `"]`:                             secret + "\n" + other,
 	} {
 		o := masked(t, "it is "+printed+"\n", nil, "--secret-file", secretFile(t, content)).want(t, 0)

@@ -24,8 +24,8 @@ import (
 //
 //   - all of these of the lines with LF between them, with CRLF, and with what the value has
 //   - the lines with nothing between them
-//   - each line by itself, in text and base64, as indenting or a log's time stamp leave it; not the armour of PEM,
-//     which is no secret and tells what stood there, nor a key of a file of settings without a value as long as MinLength.
+//   - each line by itself, as indenting or a log's time stamp leave it; not the armour of PEM, which is no secret and tells
+//     what stood there, nor a key of a file of settings without a value as long as MinLength.
 func Forms(value string) []string {
 	forms := longEnough(appendForms(nil, value))
 	slices.Sort(forms)

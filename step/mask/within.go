@@ -34,24 +34,34 @@ func appendWithin(found []string, value string, depth int) []string {
 	if !ok || depth == deepest {
 		return found
 	}
-	var walk func(v any, telling bool)
-	walk = func(v any, telling bool) {
-		switch v := v.(type) {
-		case map[string]any:
-			for key, member := range v {
-				walk(member, tells(key))
-			}
-		case []any:
-			for _, element := range v {
-				walk(element, telling)
-			}
-		case string:
-			found = appendSecret(found, v, telling)
-			found = appendWithin(found, v, depth+1)
-		}
-	}
-	walk(document, true)
+	eachString(document, true, func(text string, telling bool) {
+		found = appendSecret(found, text, telling)
+		found = appendWithin(found, text, depth+1)
+	})
 	return found
+}
+
+// Strings are all the strings in a document, short ones and names too, for one of which all is said to be secret. Any other value has none, and ok is false.
+func Strings(value string) (found []string, ok bool) {
+	document, ok := documentOf(value)
+	eachString(document, true, func(text string, _ bool) { found = append(found, text) })
+	return found, ok
+}
+
+// eachString tells of each string whether its key does, too.
+func eachString(v any, telling bool, do func(text string, telling bool)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, member := range v {
+			eachString(member, tells(key), do)
+		}
+	case []any:
+		for _, element := range v {
+			eachString(element, telling, do)
+		}
+	case string:
+		do(v, telling)
+	}
 }
 
 // documentOf is what a value that is JSON of several values, or base64 of it, stands for.
