@@ -41,9 +41,9 @@ func TestWhatIsMisspeltOrForgottenIsExplained(t *testing.T) {
 		{[]string{"--leesh", "5m", "--", "true"}, `there is no flag --leesh (did you mean "--leash"?); with-creds --help lists them`},
 		{[]string{"start", "--formt", "json"}, `there is no flag --formt (did you mean "--format"?); with-creds start --help lists them`},
 		{[]string{"lease", "revoke", "x", "--prefx"}, `there is no flag --prefx (did you mean "--prefix"?); with-creds lease revoke --help lists them`},
-		{[]string{"--receipt"}, "flag needs an argument: --receipt; with-creds --help lists the flags"},
-		{[]string{"plan", "-c"}, "flag needs an argument: -c; with-creds plan --help lists the flags"},
-		{[]string{"--quiet=maybe"}, `invalid boolean value "maybe" for --quiet: parse error; with-creds --help lists the flags`},
+		{[]string{"--receipt"}, "--receipt needs a value after it; with-creds --help lists the flags"},
+		{[]string{"plan", "-c"}, "-c needs a value after it; with-creds plan --help lists the flags"},
+		{[]string{"--quiet=maybe"}, `--quiet: "maybe" is not true or false; with-creds --help lists the flags`},
 		{[]string{"version", "x"}, `version takes no argument "x"`},
 		// A variable of the CI's that is not set
 		{[]string{"-c", "vault:x as=postgres", "-c", "", "--", "true"}, "-c (--credential): one of several is empty, so something would be missing: is a variable not set that it is made of?"},

@@ -29,8 +29,11 @@ type Preset struct {
 	Family string `json:"-"`
 }
 
-// whereabouts are the fields that say where a service is, and not who logs in.
-var whereabouts = []string{"host", "port", "address", "database", "sslmode", "region", "server", "tenant_id", "subscription_id"}
+// whereabouts are the fields that say where a service is and how it is known, and not who logs in.
+var whereabouts = []string{
+	"host", "port", "address", "database", "region", "server", "tenant_id", "subscription_id",
+	"sslmode", "sslrootcert", "sslnegotiation", "channel_binding", "target_session_attrs",
+}
 
 // NotInherited are the variables, sorted, that the command is not given as its parent had them: Drops, and those that the preset binds for some credentials and not
 // for others, unless they only say where a service is. Left in place, an AWS_PROFILE would outrank the keys that were issued, or a REDIS_URL that is
