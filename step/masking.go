@@ -83,9 +83,6 @@ func (r *run) tellCI(values []string) {
 	}
 	var text strings.Builder
 	for _, value := range values {
-		values = append(values, mask.Within(value)...)
-	}
-	for _, value := range values {
 		for _, line := range mask.Lines(value) {
 			if command, ok := r.Masking(line); ok {
 				text.WriteString(command + "\n")

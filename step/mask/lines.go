@@ -8,8 +8,16 @@ import (
 )
 
 // Lines are what a filter that works line by line, such as a CI's own, has to know of a value: the value, or of one that has several lines each that is
-// worth masking where it stands alone, the spaces around it left out. None of them is left out for holding another: such a filter masks where texts overlap.
+// worth masking where it stands alone, the spaces around it left out; and those of the secrets within it. None of them is left out for holding another: such a filter masks where texts overlap.
 func Lines(value string) []string {
+	some := ownLines(value)
+	for _, secret := range Within(value) {
+		some = append(some, ownLines(secret)...)
+	}
+	return some
+}
+
+func ownLines(value string) []string {
 	lines := strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' || r == 0 })
 	worth := isWorthMasking
 	if len(lines) == 1 {

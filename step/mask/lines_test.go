@@ -22,6 +22,7 @@ func TestLinesAreWhatIsWorthMaskingOfAValue(t *testing.T) {
 		{"-----BEGIN " + long, []string{"-----BEGIN " + long}}, // all there is of the value
 		{"clusters:", []string{"clusters:"}},
 		{long[:3], nil},
+		{`{"type": "service_account", "private_key": "` + long + `\n` + other + `\n"}`, []string{`{"type": "service_account", "private_key": "` + long + `\n` + other + `\n"}`, long, other}},
 		{"apiVersion: v1\nclusters:\n- name: c\n  cluster:\n    \"server\": {\n    token: " + long + "\n    client-key-data: " + other + "\n======\n",
 			[]string{"token: " + long, "client-key-data: " + other}},
 	} {
