@@ -47,17 +47,13 @@ func leaveWord(dir string, o Over) error {
 	return word.Do()
 }
 
-// wordOf is what a session has left; nil when there is none.
-func wordOf(dir string) *Over {
+// wordOf is what a session has left, where it has.
+func wordOf(dir string) (o Over, found bool) {
 	if bind.IsPrivate(dir) != nil {
-		return nil
+		return o, false
 	}
 	text, err := os.ReadFile(filepath.Join(dir, wordName))
-	o := &Over{}
-	if err != nil || json.Unmarshal(text, o) != nil {
-		return nil
-	}
-	return o
+	return o, err == nil && json.Unmarshal(text, &o) == nil
 }
 
 // Forget removes what sessions have left in a place, of those that ended a day ago or earlier.

@@ -186,8 +186,8 @@ func Dial(session string) (*Client, error) {
 		return err
 	})
 	if err != nil {
-		if over := wordOf(session); over != nil {
-			return nil, over
+		if over, ok := wordOf(session); ok {
+			return nil, &over
 		}
 	}
 	switch {
@@ -243,8 +243,8 @@ func (c *Client) Stop(line func(string)) (End, error) {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return End{}, c.silent()
 		case err != nil:
-			if over := wordOf(c.session); over != nil {
-				return End{}, over
+			if over, ok := wordOf(c.session); ok {
+				return End{}, &over
 			}
 			return End{}, fmt.Errorf("session %s: its keeper was lost while it revoked; its guard goes on with it", c.session)
 		case m.Within != 0:
