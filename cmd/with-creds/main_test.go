@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 	if called := filepath.Base(os.Args[0]); strings.HasPrefix(called, "with-creds") && !strings.HasSuffix(called, ".test") {
 		os.Exit(realMain())
 	}
+	harness.HearSignals()
 	waitTogether()
 	os.Exit(withProductOnPath(m.Run))
 }

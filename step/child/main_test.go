@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/step/mask"
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // The test binary plays with-creds' own part in a process of its own: "wrap [options] -- CMD…" is a run without
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 			os.Exit(role(os.Args[2:]))
 		}
 	}
+	harness.HearSignals()
 	os.Exit(m.Run())
 }
 

@@ -1,5 +1,3 @@
-//go:build !windows
-
 package harness
 
 import (
@@ -8,9 +6,9 @@ import (
 	"syscall"
 )
 
-// What starts the tests may ignore signals: nohup does, and a shell that runs them in the background. The programs under test would inherit that, as they would
-// without with-creds, and not see the signals that the tests send. A signal that is caught is the default again in what is started.
-func init() {
+// HearSignals is for a TestMain whose tests send signals to what they start. Whoever started the tests may ignore some, as nohup does, and a shell for what it runs in the
+// background; the programs under test would inherit that, and be right to. A signal that is caught here is the default again in what is started.
+func HearSignals() {
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		if signal.Ignored(s) {
 			signal.Notify(make(chan os.Signal, 1), s)

@@ -17,7 +17,10 @@ import (
 	"github.com/with-creds/with-creds/testdata/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(withProductOnPath(m.Run)) }
+func TestMain(m *testing.M) {
+	harness.HearSignals()
+	os.Exit(withProductOnPath(m.Run))
+}
 
 func withProductOnPath(run func() int) int {
 	dir, err := os.MkdirTemp("", "with-creds-bin-")

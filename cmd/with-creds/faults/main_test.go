@@ -14,6 +14,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/with-creds/with-creds/testdata/harness"
 )
 
 // binary is the product, built once.
@@ -24,6 +26,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(workerVariable) != "" {
 		os.Exit(work())
 	}
+	harness.HearSignals()
 	flag.Parse()
 	_ = flag.Set("test.parallel", "8") // whatever the number of cores: they wait more than they compute
 	os.Exit(withBinary(m.Run))
