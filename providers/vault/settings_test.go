@@ -15,8 +15,8 @@ func TestTheSettingThatIsWrongIsTheOneThatIsNamed(t *testing.T) {
 		{map[string]string{"VAULT_ADDR": "nonsense"}, `vault: VAULT_ADDR is "nonsense": write https://HOST:8200`},
 		{map[string]string{"VAULT_AGENT_ADDR": "nonsense", "VAULT_ADDR": "https://vault.example"}, `vault: VAULT_AGENT_ADDR is "nonsense": write https://HOST:8200`},
 		// Nobody listens at port 1.
-		{map[string]string{"VAULT_ADDR": "https://127.0.0.1:1"}, "(VAULT_ADDR is https://127.0.0.1:1)"},
-		{map[string]string{"VAULT_AGENT_ADDR": "https://127.0.0.1:1"}, "(VAULT_AGENT_ADDR is https://127.0.0.1:1)"},
+		{map[string]string{"VAULT_ADDR": "https://127.0.0.1:1"}, " VAULT_ADDR is https://127.0.0.1:1)"},
+		{map[string]string{"VAULT_AGENT_ADDR": "https://127.0.0.1:1"}, " VAULT_AGENT_ADDR is https://127.0.0.1:1)"},
 	} {
 		env := c.env
 		env["VAULT_TOKEN"], env["VAULT_MAX_RETRIES"] = "hvs.none", "0"
