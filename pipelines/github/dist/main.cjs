@@ -551,11 +551,12 @@ function forwardSignals(to) {
 }
 function say(program2, args, env, stdout) {
   return new Promise((resolve, reject) => {
-    const stdio = ["ignore", stdout, "pipe"];
+    const stdio = ["ignore", "pipe", "pipe"];
     const child = (0, import_node_child_process2.spawn)(program2, args, { env: { ...env, WITH_CREDS_LOG_FORMAT: "json" }, stdio });
     forwardSignals(child);
     let text = "";
-    child.stdout?.setEncoding("utf8").on("data", (part) => text += part);
+    if (stdout === "returned") child.stdout.setEncoding("utf8").on("data", (part) => text += part);
+    else child.stdout.on("data", (part) => process.stdout.write(part));
     (0, import_node_readline.createInterface)({ input: child.stderr }).on("line", annotate);
     child.on("error", reject);
     child.on("close", (code) => resolve({ code: code ?? 1, stdout: text }));
@@ -651,10 +652,11 @@ async function main() {
   else await start(withCreds);
 }
 async function start(withCreds) {
-  const args = ["start", "--format", "github", "--watch", String(process.ppid)];
+  const args = ["start", "--format", "github"];
+  if (process.ppid > 1) args.push("--watch", String(process.ppid));
   const timeout = getInput("job-timeout");
   if (timeout) args.push("--job-timeout", timeout);
-  const ended = await say(withCreds, args, environment(), "inherit");
+  const ended = await say(withCreds, args, environment(), "for the runner");
   if (ended.code !== 0) {
     process.exitCode = ended.code;
     return error(`no credentials were issued (exit code ${ended.code})`);

@@ -433,11 +433,12 @@ function forwardSignals(to) {
 }
 function say(program, args, env, stdout) {
   return new Promise((resolve, reject) => {
-    const stdio = ["ignore", stdout, "pipe"];
+    const stdio = ["ignore", "pipe", "pipe"];
     const child = (0, import_node_child_process.spawn)(program, args, { env: { ...env, WITH_CREDS_LOG_FORMAT: "json" }, stdio });
     forwardSignals(child);
     let text = "";
-    child.stdout?.setEncoding("utf8").on("data", (part) => text += part);
+    if (stdout === "returned") child.stdout.setEncoding("utf8").on("data", (part) => text += part);
+    else child.stdout.on("data", (part) => process.stdout.write(part));
     (0, import_node_readline.createInterface)({ input: child.stderr }).on("line", annotate);
     child.on("error", reject);
     child.on("close", (code) => resolve({ code: code ?? 1, stdout: text }));
@@ -504,7 +505,7 @@ function label(text) {
 async function post() {
   const session = getState("session");
   if (!session) return;
-  const ended = await say(getState("program"), ["stop", "--session", session, "--json"], process.env, "pipe");
+  const ended = await say(getState("program"), ["stop", "--session", session, "--json"], process.env, "returned");
   if (ended.stdout) {
     try {
       await summary.addRaw(summary2(JSON.parse(ended.stdout))).write();

@@ -1,5 +1,5 @@
-// The action's main step: wraps the command of `run`, or issues credentials for the steps that follow. No credential passes through this program: with-creds
-// writes the job's environment itself.
+// The action's main step: wraps the command of `run`, or issues credentials for the steps that follow. with-creds writes
+// the job's environment itself: what passes through this program is only what tells the runner's log filter of the secrets.
 import * as core from "@actions/core";
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -45,11 +45,13 @@ async function main(): Promise<void> {
 }
 
 async function start(withCreds: string): Promise<void> {
-  // The parent of this process is the runner's worker, which lives as long as the job.
-  const args = ["start", "--format", "github", "--watch", String(process.ppid)];
+  const args = ["start", "--format", "github"];
+  // The parent of this process is the runner's worker, which lives as long as the job. In a container job it is outside of the container (docker exec), and
+  // has no number in it: there is nothing to watch, and the container's end is the end of everything in it.
+  if (process.ppid > 1) args.push("--watch", String(process.ppid));
   const timeout = core.getInput("job-timeout");
   if (timeout) args.push("--job-timeout", timeout);
-  const ended = await say(withCreds, args, environment(), "inherit");
+  const ended = await say(withCreds, args, environment(), "for the runner");
   if (ended.code !== 0) {
     process.exitCode = ended.code;
     return core.error(`no credentials were issued (exit code ${ended.code})`);

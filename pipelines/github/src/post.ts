@@ -7,7 +7,7 @@ import { summary } from "./summary.js";
 async function post(): Promise<void> {
   const session = core.getState("session");
   if (!session) return; // nothing was issued, or it ended with the command
-  const ended = await say(core.getState("program"), ["stop", "--session", session, "--json"], process.env, "pipe");
+  const ended = await say(core.getState("program"), ["stop", "--session", session, "--json"], process.env, "returned");
   if (ended.stdout) {
     try {
       await core.summary.addRaw(summary(JSON.parse(ended.stdout) as Receipt)).write();

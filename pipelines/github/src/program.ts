@@ -15,15 +15,16 @@ export interface Ended {
   stdout: string;
 }
 
-// say runs with-creds where its stderr is its own: its lines are JSON, and a warning becomes an annotation. stdout goes to the log when it is for the
-// runner to read, and is returned otherwise.
-export function say(program: string, args: string[], env: NodeJS.ProcessEnv, stdout: "inherit" | "pipe"): Promise<Ended> {
+// say runs with-creds where its stderr is its own: its lines are JSON, and a warning becomes an annotation. stdout is passed on when it is for the runner
+// to read, and is returned otherwise. It is a pipe in any case: some runners, such as act, give a step a terminal, on which with-creds shows no secret.
+export function say(program: string, args: string[], env: NodeJS.ProcessEnv, stdout: "for the runner" | "returned"): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const stdio: StdioOptions = ["ignore", stdout, "pipe"];
+    const stdio: StdioOptions = ["ignore", "pipe", "pipe"];
     const child = spawn(program, args, { env: { ...env, WITH_CREDS_LOG_FORMAT: "json" }, stdio });
     forwardSignals(child);
     let text = "";
-    child.stdout?.setEncoding("utf8").on("data", (part: string) => (text += part));
+    if (stdout === "returned") child.stdout!.setEncoding("utf8").on("data", (part: string) => (text += part));
+    else child.stdout!.on("data", (part: Buffer) => process.stdout.write(part));
     createInterface({ input: child.stderr! }).on("line", annotate);
     child.on("error", reject);
     child.on("close", (code) => resolve({ code: code ?? 1, stdout: text }));
