@@ -606,7 +606,7 @@ function proof(c) {
     case "expires":
       return `ends by itself at ${time(c.revocation.at)}`;
     default:
-      return `**${c.revocation.proof}**: ${c.revocation.error}`;
+      return `**${c.revocation.proof}**${c.revocation.error ? ": " + c.revocation.error : ""}`;
   }
 }
 function time(at) {

@@ -32,7 +32,7 @@ function proof(c: Credential): string {
     case "expires":
       return `ends by itself at ${time(c.revocation.at)}`;
     default:
-      return `**${c.revocation.proof}**: ${c.revocation.error}`;
+      return `**${c.revocation.proof}**${c.revocation.error ? ": " + c.revocation.error : ""}`;
   }
 }
 
