@@ -1,8 +1,10 @@
 import * as core from "@actions/core";
+import { HttpClient } from "@actions/http-client";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { accessSync, constants, mkdtempSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { createHash, randomUUID } from "node:crypto";
+import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
 
 const releases = "https://github.com/with-creds/with-creds/releases/download";
 
@@ -37,31 +39,75 @@ async function install(version: string): Promise<string> {
   if (!arch || !system) throw new Error(`there is no release for ${process.platform} on ${process.arch}`);
   const base = `${core.getInput("releases") || releases}/v${version}`;
   const archive = `with-creds_${version}_${system}_${arch}.tar.gz`;
-  const content = await fetched(`${base}/${archive}`);
   let want = core.getInput("sha256").toLowerCase();
   if (!want) {
     const list = (await fetched(`${base}/checksums.txt`)).toString("utf8");
     want = list.split("\n").map((l) => l.trim().split(/\s+/)).find((words) => words[1] === archive)?.[0] ?? "";
+    if (!want) throw new Error(`${base}/checksums.txt: ${archive} is not in it`);
   }
-  const got = createHash("sha256").update(content).digest("hex");
-  if (got !== want) throw new Error(`${archive}: its checksum is ${got}, and should be ${want || "in checksums.txt"}`);
-  const dir = mkdtempSync(join(process.env["RUNNER_TEMP"] ?? "/tmp", "with-creds-"));
+  if (!/^[0-9a-f]{64}$/.test(want)) throw new Error(`sha256: ${JSON.stringify(want)} is no SHA-256 in hexadecimal digits`);
+  const temporary = process.env["RUNNER_TEMP"] ?? tmpdir();
+  const content = await verified(`${base}/${archive}`, want, join(process.env["RUNNER_TOOL_CACHE"] ?? temporary, "with-creds", version, want, archive));
+  const dir = mkdtempSync(join(temporary, "with-creds-"));
   writeFileSync(join(dir, archive), content);
   execFileSync("tar", ["-xzf", archive, "with-creds"], { cwd: dir, stdio: ["ignore", "inherit", "inherit"] });
   core.addPath(dir);
-  core.info(`installed with-creds ${version}, sha256 ${got}`);
+  core.info(`installed with-creds ${version}, sha256 ${want}`);
   return join(dir, "with-creds");
 }
 
+// verified is the archive, from the runner's tool cache or else from the release. Another job may have written to the cache: what is in it is trusted as
+// little as what comes over the network.
+async function verified(url: string, want: string, cached: string): Promise<Buffer> {
+  const sum = (content: Buffer) => createHash("sha256").update(content).digest("hex");
+  try {
+    const content = readFileSync(cached);
+    if (sum(content) === want) return content;
+  } catch {
+    core.debug(`${cached} is not there`);
+  }
+  const content = await fetched(url);
+  const got = sum(content);
+  if (got !== want) throw new Error(`${url}: its checksum is ${got}, and should be ${want}`);
+  try {
+    mkdirSync(dirname(cached), { recursive: true });
+    const fresh = `${cached}.${randomUUID()}`;
+    writeFileSync(fresh, content);
+    renameSync(fresh, cached);
+  } catch (err) {
+    core.debug(`it is not kept for the next job: ${String(err)}`);
+  }
+  return content;
+}
+
+// How often a file is asked for, how long without a word from the server, and how long in all, in milliseconds.
+const attempts = 3, silence = 30_000, longest = 300_000;
+
+// fetched goes through HTTPS_PROXY and HTTP_PROXY, but for NO_PROXY. What may pass is tried again: an error on the way, or one of the server's own.
 async function fetched(url: string): Promise<Buffer> {
+  const client = new HttpClient("with-creds-action", [], { socketTimeout: silence });
   for (let attempt = 1; ; attempt++) {
-    try {
-      const answer = await fetch(url);
-      if (answer.ok) return Buffer.from(await answer.arrayBuffer());
-      if (attempt === 3 || answer.status < 500) throw new Error(`${url}: ${answer.status} ${answer.statusText}`);
-    } catch (err) {
-      if (attempt === 3) throw err;
-    }
+    const { content, why, passes } = await answer(client, url);
+    if (content) return content;
+    if (attempt === attempts || !passes) throw new Error(`${url}: ${why}`);
     await new Promise((resolve) => setTimeout(resolve, 1000 * attempt));
+  }
+}
+
+async function answer(client: HttpClient, url: string): Promise<{ content?: Buffer; why?: string; passes?: boolean }> {
+  try {
+    const { message } = await client.get(url);
+    const deadline = setTimeout(() => message.destroy(new Error(`the download took longer than ${longest / 1000} s`)), longest);
+    try {
+      const parts: Buffer[] = [];
+      for await (const part of message) parts.push(part as Buffer);
+      const status = message.statusCode ?? 0;
+      if (status === 200) return { content: Buffer.concat(parts) };
+      return { why: `${status} ${message.statusMessage}`, passes: status >= 500 || status === 429 };
+    } finally {
+      clearTimeout(deadline);
+    }
+  } catch (err) {
+    return { why: err instanceof Error ? err.message : String(err), passes: true };
   }
 }
