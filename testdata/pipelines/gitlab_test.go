@@ -2,6 +2,8 @@ package pipelines_test
 
 import (
 	"crypto/rand"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,19 +45,25 @@ func gitlabRunner(t testing.TB) string {
 	return filepath.Join(dir, "node_modules/.bin/gitlab-ci-local")
 }
 
-// gitlab is a job of a pipeline, with the component in the project itself.
+// gitlab is a job of a pipeline, in a project that has this component in itself and that the template is included into by its address or as a component.
 func (w *world) gitlab(t testing.TB, pipeline, job string, token string) (*exec.Cmd, string) {
 	t.Helper()
 	dir := t.TempDir()
-	const component = "  - component: $CI_SERVER_FQDN/with-creds/with-creds/with-creds@1\n"
-	if !strings.Contains(pipeline, component) {
-		t.Fatalf("the pipeline does not include the component:\n%s", pipeline)
+	template := read(t, filepath.Join(root(), "pipelines/gitlab/templates/with-creds.yml"))
+	const remote = "https://raw.githubusercontent.com/with-creds/with-creds/v1/"
+	published := httptest.NewServer(http.StripPrefix("/", http.FileServer(http.Dir(root()))))
+	t.Cleanup(published.Close)
+	pipeline = strings.NewReplacer("'"+remote, "'"+published.URL+"/", "with-creds@main", "with-creds@$CI_COMMIT_SHA", "https://vault.example:8200", w.vault.Addr).Replace(pipeline)
+	if !strings.Contains(pipeline, published.URL) && !strings.Contains(pipeline, "@$CI_COMMIT_SHA") {
+		t.Fatalf("the pipeline does not include the template:\n%s", pipeline)
 	}
-	pipeline = strings.ReplaceAll(strings.Replace(pipeline, component, "  - local: templates/with-creds.yml\n", 1), "https://vault.example:8200", w.vault.Addr)
 	write(t, filepath.Join(dir, ".gitlab-ci.yml"), pipeline)
-	write(t, filepath.Join(dir, "templates/with-creds.yml"), read(t, filepath.Join(root(), "pipelines/gitlab/templates/with-creds.yml")))
+	write(t, filepath.Join(dir, "templates/with-creds.yml"), template)
 	write(t, filepath.Join(dir, ".gitignore"), ".gitlab-ci-local/\n")
 	git(t, dir)
+	if out, err := exec.Command("git", "-C", dir, "remote", "add", "origin", "git@gitlab.example:acme/with-creds.git").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	c := exec.Command("node", gitlabRunner(t), "--variable", "WITH_CREDS_VAULT_JWT="+token, job) // the runner here makes no id tokens
 	for name, value := range w.place() {
 		c.Args = append(c.Args, "--variable", name+"="+value)
@@ -104,5 +112,36 @@ func TestGitLabJobThatFailsLeavesNothing(t *testing.T) {
 	shown, code = run(t, c)
 	if code == 0 || !strings.Contains(shown, "bound_claims") || strings.Contains(shown, "drop table") && strings.Contains(shown, "must be owner") {
 		t.Errorf("code %d\n%s", code, shown)
+	}
+}
+
+// What pipelines/gitlab/README.md shows: the component, and a job with a before_script of its own.
+func TestGitLabComponentAndAJobWithABeforeScriptOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	readme := read(t, filepath.Join(root(), "pipelines/gitlab/README.md"))
+	var blocks []string
+	for i, part := range strings.Split(readme, "```") {
+		if yaml, ok := strings.CutPrefix(part, "yaml\n"); ok && i%2 == 1 {
+			blocks = append(blocks, yaml)
+		}
+	}
+	if len(blocks) != 3 || !strings.Contains(read(t, filepath.Join(root(), "examples/gitlab/.gitlab-ci.yml")), blocks[0]) {
+		t.Fatalf("the first of %d blocks is not the example's:\n%s", len(blocks), readme)
+	}
+	c, _ := w.gitlab(t, blocks[1]+"\n"+blocks[2], "migrate", w.issuer.Token(jobClaims()))
+	shown, code := run(t, c)
+	if code != 0 || !strings.Contains(shown, "1 proven") || !strings.Contains(shown, "> v-jwt") || !strings.Contains(shown, "UPDATE 100") {
+		t.Errorf("code %d\n%s", code, shown)
+	}
+	if live := w.live(); len(live) > 0 {
+		t.Errorf("left: %q", live)
+	}
+}
+
+// GitLab does not interpolate what is above the line, and would have taken it for text.
+func TestGitLabInputsHaveNoOtherInputsForDefaults(t *testing.T) {
+	header, _, found := strings.Cut(read(t, filepath.Join(root(), "pipelines/gitlab/templates/with-creds.yml")), "\n---\n")
+	if !found || strings.Contains(header, "$[[") {
+		t.Errorf("the header is\n%s", header)
 	}
 }
