@@ -153,6 +153,9 @@ func TestJenkinsBuildThatIsAbortedLeavesNothing(t *testing.T) {
 	if c.ProcessState.ExitCode() != 2 || strings.Contains(shown.String(), "went on") {
 		t.Errorf("%v\n%s", c.ProcessState, shown.String())
 	}
+	if left, err := filepath.Glob(filepath.Join(j.workspace, "control/with-creds-*")); err != nil || len(left) > 0 {
+		t.Errorf("in WORKSPACE_TMP there is left %q, %v", left, err)
+	}
 	j.nothingLeft()
 }
 

@@ -9,6 +9,9 @@
  * pipeline itself holds, and so what Jenkins saves, is the path of a directory: no credential passes through Groovy. Blocks may be nested and run in
  * parallel; each has a session of its own. Any other step finds no credentials.
  *
+ * In a container of the build (`container('x')`, `docker.image('x').inside`) it stands inside of that, and with-creds is in the image: a session is of one
+ * machine, and a container's files and processes are not those of the agent.
+ *
  * Options: vaultAddr, vaultAuth, vaultRole, vaultMount, leash, jobTimeout, config (as the flags of the same names), and what to log in with, as ids of
  * Jenkins credentials: appRole (user name and password: role id and secret id), jwt (a secret text, such as an OIDC id token), token (a secret text).
  */

@@ -20,8 +20,9 @@ class Wrapper implements Serializable {
         String end = 'END_' + UUID.randomUUID().toString().replace('-', '')
         return '#!/bin/sh\n' +
             'f=$(mktemp "${WORKSPACE_TMP:-${TMPDIR:-/tmp}}/with-creds-XXXXXX") || exit 125\n' +
+            // Also when the build is aborted: a shell that ends by a signal would run no trap on EXIT, and waits for the command before it does anything.
+            'trap \'rm -f "$f"\' EXIT\ntrap \'exit 143\' HUP INT TERM\n' +
             "cat > \"\$f\" <<'" + end + "'\n" + script + '\n' + end + '\n' +
-            run + interpreter + ' "$f"\n' +
-            'status=$?\nrm -f "$f"\nexit $status\n'
+            run + interpreter + ' "$f"\n'
     }
 }
