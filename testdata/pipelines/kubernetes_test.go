@@ -49,6 +49,7 @@ type (
 		Name                  string
 		EmptyDir              *struct{}
 		PersistentVolumeClaim *struct{ ClaimName string }
+		ConfigMap             *struct{ Optional bool }
 		Projected             *struct {
 			Sources []struct {
 				ServiceAccountToken *struct{ Path, Audience string }
@@ -194,7 +195,7 @@ func (n *node) begin(spec podSpec) *pod {
 	for _, v := range p.Volumes {
 		dir := n.t.TempDir()
 		switch {
-		case v.EmptyDir != nil:
+		case v.EmptyDir != nil, v.ConfigMap != nil && v.ConfigMap.Optional: // and there is none
 		case v.PersistentVolumeClaim != nil:
 			dir = n.claims[v.PersistentVolumeClaim.ClaimName]
 		case v.Projected != nil && len(v.Projected.Sources) == 1 && v.Projected.Sources[0].ServiceAccountToken != nil:
