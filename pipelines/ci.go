@@ -84,7 +84,8 @@ func (j *Job) Workers() []string {
 	return j.ci.worker
 }
 
-// Temp is the variable that names a directory which the CI empties after the job; empty: it has none.
+// Temp is the variable that names a directory for the job's temporary files, beside what it checks out; empty: there is none. Not every CI empties it: what is
+// in it is removed by whom it belongs to.
 func (j *Job) Temp() string {
 	if j == nil {
 		return ""

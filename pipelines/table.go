@@ -14,7 +14,7 @@ type CI struct {
 	name   []string // variables that name the job, joined by "/"
 	id     []string // variables that together no other job has, likewise
 	url    string   // a template of variables; empty values leave the URL out
-	temp   string   // the variable that names a directory which it empties after the job
+	temp   string   // the variable that names a directory for the job's temporary files, beside what it checks out
 	limit  limit    // how long the job may take
 	worker []string // the program that runs one job and ends with it, as /proc/PID/comm has it
 	agent  []string // where that is nobody's parent: an argument, less its directory, of the agent on this machine
