@@ -52,20 +52,24 @@ func (r *run) valuesWith(instead *issued, others []bind.Value) []bind.Value {
 
 // environ is the command's environment.
 func (r *run) environ() []string {
-	values := r.values()
+	values, gone := r.values(), r.notInherited()
 	if r.envFile != "" {
+		for _, v := range values { // the parent's would be another login than the file's
+			gone = append(gone, v.Name)
+		}
 		values = []bind.Value{{Name: "WITH_CREDS_ENV_FILE", Value: r.envFile}}
 	}
-	env := bind.Environ(r.Env, r.drops(), values)
+	env := bind.Environ(r.Env, r.drops(gone), values)
 	if r.guard != nil && r.Lent == nil {
 		env = append(env, guard.RunVariable+"="+r.id)
 	}
 	return env
 }
 
-// drops reports whether the command must not inherit a variable: with-creds' own, and what would make clients somebody else than who it was issued for.
-func (r *run) drops() func(name string) bool {
-	names := slices.Concat(r.DropEnv, r.notInherited())
+// drops reports whether the command must not inherit a variable: with-creds' own, and what would make clients somebody else than who it was issued for, which is
+// gone.
+func (r *run) drops(gone []string) func(name string) bool {
+	names := slices.Concat(r.DropEnv, gone)
 	for _, provider := range r.inUse() {
 		names = append(names, r.Providers[provider].SecretEnv()...)
 	}

@@ -122,6 +122,8 @@ func TestTheTablesOfRefusedNamesAreWellFormed(t *testing.T) {
 }
 
 func TestPresetsAreWellFormed(t *testing.T) {
+	logins := strings.Fields("username password session_token security_token client_id client_secret access_token private_key_data token service_account_token " +
+		"service_account_namespace service_account_name certificate ca_chain made:npm-registry")
 	last := ""
 	for _, p := range BuiltIns() {
 		if p.Name <= last || !spec.IsPresetName(p.Name) || p.About == "" || p.Clients == "" || parse(t, p.Example)[0].Preset != p.Name || strings.Contains(p.About+p.Clients, "\n") {
@@ -134,6 +136,13 @@ func TestPresetsAreWellFormed(t *testing.T) {
 		}
 		if err := Check(parse(t, "vault:x as="+p.Name), Options{}); err != nil {
 			t.Error(err)
+		}
+		for _, b := range bindings {
+			for _, field := range b.Template.Fields() {
+				if b.Optional && slices.Contains(whereabouts, field) == slices.Contains(logins, field) {
+					t.Errorf("preset %s, %s: is %s who logs in, or where? See whereabouts", p.Name, b.Name, field)
+				}
+			}
 		}
 		for _, name := range strings.Fields(p.Drops) {
 			if !spec.IsName(name) {
@@ -154,12 +163,12 @@ func TestWhatClientsWouldLogInWithInsteadIsNotInherited(t *testing.T) {
 		{"vault:a X=y\nvault:b", "", "X"},
 		{"vault:a as=aws", "AWS_PROFILE AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_SESSION_TOKEN", "AWS_REGION AWS_CONFIG_FILE AWS_CA_BUNDLE"},
 		{"vault:a as=aws-endpoint", "AWS_PROFILE AWS_ACCESS_KEY AWS_ROLE_ARN", "AWS_DEFAULT_REGION AWS_CONTAINER_CREDENTIALS_FULL_URI"},
-		{"vault:a as=postgres", "PGSERVICE", "PGHOST PGPORT PGDATABASE PGSSLMODE"},
+		{"vault:a as=postgres", "PGSERVICE", "PGHOST PGPORT PGDATABASE PGSSLMODE PGSSLROOTCERT PGSSLNEGOTIATION PGCHANNELBINDING PGTARGETSESSIONATTRS"},
 		{"vault:a as=postgres-files\nvault:b as=redis", "PGUSER PGPASSWORD REDIS_URL", "PGHOST"},
 		{"vault:a as=gcp", "GOOGLE_CREDENTIALS GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", "CLOUDSDK_CORE_PROJECT"},
 		{"vault:a as=azure", "AZURE_CLIENT_CERTIFICATE_PATH ARM_CLIENT_SECRET", "AZURE_TENANT_ID ARM_SUBSCRIPTION_ID"},
 		{"vault:a as=mongodb\nvault:b as=mssql\nvault:c as=rabbitmq\nvault:d as=oracle", "MONGODB_URI MSSQL_URL AMQP_URL ORACLE_URL", "SQLCMDSERVER SQLCMDDBNAME"},
-		{"vault:a as=kubernetes\nvault:b as=ldap", "KUBECONFIG LDAPBINDDN", ""},
+		{"vault:a as=kubernetes\nvault:b as=ldap", "KUBECONFIG", "LDAPBINDDN"},
 		{"vault:a as=mine", "API_URL", "API_HOST"},
 	} {
 		got := NotInherited(parse(t, c.specs), o)

@@ -217,7 +217,7 @@ func TestKubernetesTokenInAPrivateKubeconfig(t *testing.T) {
 	}
 	// A file that is named is looked for from where the run was started.
 	w.Run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop&certificate_authority=ca.pem&server="+api.URL+" as=kubernetes", `
-		test "$(jq -r '.clusters[0].cluster."certificate-authority"' "$KUBECONFIG")" = "$PWD/ca.pem" && echo here`).Succeeded(providers.Proven).Says("here")
+		test "$(jq -r '.clusters[0].cluster."certificate-authority"' "$KUBECONFIG")" = "$PWD/ca.pem" && echo here`).Succeeded(providers.Expires).Says("here")
 }
 
 func TestKubectlThatIsTheFirstToHearOfTheServerIsNobodyElse(t *testing.T) {
@@ -230,7 +230,7 @@ func TestKubectlThatIsTheFirstToHearOfTheServerIsNobodyElse(t *testing.T) {
 	w.Env = []string{"API=" + over.URL, "KUBECONFIG=/an/admins"}
 	w.Run("vault:kubernetes/creds/deploy?kubernetes_namespace=shop as=kubernetes", `
 		kubectl --insecure-skip-tls-verify --server="$API" get --raw /whoami; kubectl config view -o jsonpath='{.users[*].name}'`).
-		Succeeded(providers.Proven).Says("deployer in shop", "with-creds")
+		Succeeded(providers.Expires).Says("deployer in shop", "with-creds")
 }
 
 // kubernetes answers as the API server does to a TokenRequest (https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/),
