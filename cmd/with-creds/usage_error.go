@@ -43,14 +43,12 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("there is no flag %s%s; %s --help lists them", dashed(said), nearest.DidYouMean(dashed(said), names), called)
 }
 
-// wrongly is what the flag parser of the standard library says of a value that it cannot read.
-var wrongly = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^ :]+):`)
-
 // wrongValue is an error of the flag parser's in one's own words.
 func wrongValue(err error, all []cli.Flag) string {
 	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
 		return dashed(strings.TrimLeft(name, "-")) + " needs a value after it"
 	}
+	wrongly := regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^ :]+):`) // as the standard library says of a value that it cannot read
 	found := wrongly.FindStringSubmatch(err.Error())
 	if found == nil {
 		return err.Error()

@@ -51,6 +51,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -138,12 +139,12 @@ type request struct {
 	parameters map[string]string
 }
 
-// words are separated by spaces; quotes count at the beginning of one.
-var words = regexp.MustCompile(`"[^"]*"(\s|$)|'[^']*'(\s|$)|\S+`)
+// words are separated by spaces; quotes count at the beginning of one. (Compiled when it is needed: every guard would pay for it.)
+var words = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"[^"]*"(\s|$)|'[^']*'(\s|$)|\S+`) })
 
 func parseRequest(r providers.Request) (request, error) {
 	var q request
-	for _, word := range words.FindAllString(r.Path, -1) {
+	for _, word := range words().FindAllString(r.Path, -1) {
 		word = strings.TrimSpace(word)
 		if last := len(word) - 1; last > 0 && (word[0] == '"' || word[0] == '\'') && word[last] == word[0] {
 			word = word[1:last]
