@@ -58,7 +58,7 @@ func TestLineFormsAreWhatTheLineAloneDoesNotMask(t *testing.T) {
 			t.Errorf("%q is printed as it is", line)
 		}
 	}
-	if lines := len(Lines(key)); len(told) > 20*lines {
+	if lines := len(Lines(key)); len(told) > 25*lines {
 		t.Errorf("%d texts for a key of %d lines", len(told), lines)
 	}
 }
