@@ -33,7 +33,7 @@ func newDaemon(t testing.TB, name string) *daemon {
 	t.Cleanup(func() {
 		d.stop(d.abort) // nobody needs the data again
 		if t.Failed() {
-			t.Logf("end of the log of %s:\n%s", d.name, tail(d.log(), 12))
+			t.Logf("end of the log of %s:\n%s", d.name, tail(d.log(), 60))
 		}
 		os.RemoveAll(dir)
 	})

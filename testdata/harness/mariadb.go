@@ -52,7 +52,7 @@ func MariaDB(t testing.TB, opts ...MariaDBOption) *MariaDBServer {
 var mariadbSmall = []string{"--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:4M:autoextend", "--innodb-undo-tablespaces=0"}
 
 func (s *MariaDBServer) install(data, _ string) error {
-	argv := append([]string{s.program("mariadb-install-db", "mariadb-server"), "--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal",
+	argv := append([]string{s.program("mariadb-install-db", "mariadb-server"), "--no-defaults", "--datadir=" + data, "--tmpdir=" + data, "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve"}, mariadbSmall...)
 	if out, err := s.command(nil, argv...).CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
@@ -65,7 +65,8 @@ func (s *MariaDBServer) Start() {
 	s.t.Helper()
 	// The administrator comes to be before the server listens.
 	init := s.write("init.sql", "CREATE USER IF NOT EXISTS "+s.User+" IDENTIFIED BY '"+s.Password+"';\nGRANT ALL ON *.* TO "+s.User+" WITH GRANT OPTION;\n")
-	argv := append([]string{s.program("mariadbd", "mariadb-server"), "--no-defaults", "--datadir=" + s.path("data"), "--bind-address=" + s.Host,
+	// Its temporary tables are in a directory of its own, too: a server that starts removes those it finds, and crashed the others, which had them in /tmp.
+	argv := append([]string{s.program("mariadbd", "mariadb-server"), "--no-defaults", "--datadir=" + s.path("data"), "--tmpdir=" + s.path("data"), "--bind-address=" + s.Host,
 		"--port=" + strconv.Itoa(s.Port), "--socket=" + s.Socket, "--pid-file=" + s.path("pid"), "--init-file=" + init,
 		"--skip-name-resolve", "--innodb-buffer-pool-size=8M", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
 		"--key-buffer-size=1M", "--aria-pagecache-buffer-size=8M", "--max-connections=300",
