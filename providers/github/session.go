@@ -41,6 +41,8 @@ var _ providers.Session = (*Session)(nil)
 func newSession(t target, s providers.Settings) *Session {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = t.Proxies.Choose()
+	// A connection on which nothing comes any more is given up: over HTTP/2 a request's deadline alone would leave it in use.
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second}
 	return &Session{
 		target: t, settings: s, transport: transport,
 		tokens: map[string]*token{}, logins: map[string]*vault.Session{}, gone: map[string]bool{}, installations: map[string]int64{},
