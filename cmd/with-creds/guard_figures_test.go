@@ -74,7 +74,9 @@ func TestWhatTheGuardCostsAtTheStartIsTold(t *testing.T) {
 func released(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "with-creds")
-	if out, err := exec.Command("go", "build", "-trimpath", "-o", path, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
 	return path
