@@ -37,7 +37,9 @@ func (tr *trial) awaitEnd(guard int) {
 	tr.t.Helper()
 	for _, pid := range []int{tr.pid(), guard} {
 		if !within(time.Minute, func() error {
-			if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !bytes.Contains(stat, []byte(") Z ")) {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)) // the last of them still has the journal's lock
+			if err == nil && (!bytes.Contains(stat, []byte(") Z ")) || len(threads) > 1) {
 				return errors.New("alive")
 			}
 			return nil
