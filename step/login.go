@@ -45,7 +45,7 @@ func (r *run) login(ctx context.Context, name string) error {
 	began := time.Now()
 	var entry *lease.Session // nothing changes before it is there
 	var early []providers.Lease
-	s, err := r.Providers[name].Open(ctx, providers.Settings{
+	settings := providers.Settings{
 		Lookup: r.Lookup,
 		Run:    r.id,
 		Leash:  r.Leash,
@@ -69,7 +69,8 @@ func (r *run) login(ctx context.Context, name string) error {
 				r.book.Changed(entry)
 			}
 		},
-	})
+	}
+	s, err := lease.Shielded(func() (providers.Session, error) { return r.Providers[name].Open(ctx, settings) })
 	if err != nil {
 		return err
 	}

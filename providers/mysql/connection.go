@@ -112,11 +112,11 @@ func (c *connection) introduce(ctx context.Context) error {
 		SELECT DISTINCT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES
 			WHERE GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')
 			OR GRANTEE IN (SELECT CONCAT('''', ROLE_NAME, '''@''') FROM information_schema.ENABLED_ROLES WHERE ROLE_NAME IS NOT NULL)
-			OR GRANTEE IN (SELECT CONCAT('''', ROLE_NAME, '''@''%''') FROM information_schema.ENABLED_ROLES WHERE ROLE_NAME IS NOT NULL)`)
+			OR GRANTEE IN (SELECT CONCAT('''', ROLE_NAME, '''@''%''') FROM information_schema.ENABLED_ROLES WHERE ROLE_NAME IS NOT NULL)`, row(5), rows(1))
 	if err != nil {
 		return err
 	}
-	if len(results) != 2 || len(results[0]) != 1 || results[0][0][0] != "1" {
+	if results[0][0][0] != "1" {
 		return errors.New("the server did not give the session a name (GET_LOCK)")
 	}
 	about := results[0][0]
@@ -143,31 +143,64 @@ func (c *connection) mayEndSessions() error {
 // A result is the rows of one statement, as text; NULL is "".
 type result [][]string
 
-// exec sends statements in one round trip and returns the answers of those that have one. After the first that fails none is carried out.
-func (c *connection) exec(ctx context.Context, statements string) ([]result, error) {
+// A shape is what an answer has to look like to be one to the statement.
+type shape struct {
+	columns int
+	single  bool // it is exactly one row
+}
+
+func rows(columns int) shape { return shape{columns: columns} }
+func row(columns int) shape  { return shape{columns: columns, single: true} }
+
+// errShape is said of a server that no statement can be told from its answer.
+var errShape = errors.New("the server's answer does not fit the question: it is no MySQL or MariaDB, or a hostile one")
+
+// exec sends statements in one round trip and returns the answers of those that have one, whose shapes are expected. After the first that fails none is
+// carried out. Answers of other shapes are an error, and what was asked for may have been done.
+func (c *connection) exec(ctx context.Context, statements string, expected ...shape) ([]result, error) {
 	c.count()
-	rows, err := c.driver.(driver.QueryerContext).QueryContext(ctx, statements, nil)
+	all, err := c.query(ctx, statements, expected)
 	if err != nil {
 		return nil, c.noting(ctx, err)
+	}
+	return all, nil
+}
+
+func (c *connection) query(ctx context.Context, statements string, expected []shape) ([]result, error) {
+	rows, err := c.driver.(driver.QueryerContext).QueryContext(ctx, statements, nil)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
 	var all []result
 	for {
 		if n := len(rows.Columns()); n > 0 {
+			if len(all) == len(expected) || n != expected[len(all)].columns {
+				return nil, errShape
+			}
 			r, err := read(rows, n)
 			if err != nil {
-				return nil, c.noting(ctx, err)
+				return nil, err
+			}
+			if expected[len(all)].single && len(r) != 1 {
+				return nil, errShape
 			}
 			all = append(all, r)
 		}
 		more, ok := rows.(driver.RowsNextResultSet)
-		if !ok || !more.HasNextResultSet() {
-			return all, nil
+		if ok && more.HasNextResultSet() {
+			err = more.NextResultSet()
+		} else {
+			err = io.EOF
 		}
-		if err := more.NextResultSet(); errors.Is(err, io.EOF) {
+		switch {
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			return nil, err
+		case len(all) < len(expected):
+			return nil, errShape
+		default:
 			return all, nil
-		} else if err != nil {
-			return nil, c.noting(ctx, err)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (e *examination) add(level providers.Level, promise, fix, format string, ar
 func (e *examination) server(ctx context.Context, c *connection) error {
 	results, err := c.exec(ctx, `SELECT VERSION(), @@GLOBAL.read_only, CURRENT_USER(), (SELECT COUNT(*) FROM information_schema.SCHEMA_PRIVILEGES
 		WHERE PRIVILEGE_TYPE = 'EVENT' AND TABLE_SCHEMA = 'mysql' AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), ''''));
-		SHOW SESSION STATUS LIKE 'Ssl_cipher'`)
+		SHOW SESSION STATUS LIKE 'Ssl_cipher'`, row(4), rows(2))
 	if err != nil {
 		return err
 	}

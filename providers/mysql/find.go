@@ -66,7 +66,7 @@ func (s *Session) find(ctx context.Context, condition string) (leases []provider
 			asked := time.Now()
 			results, err := c.exec(ctx, `SELECT u.User, u.Host, (`+roles+`), TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), e.EXECUTE_AT)
 				FROM mysql.user u LEFT JOIN information_schema.EVENTS e ON e.EVENT_SCHEMA = 'mysql' AND BINARY e.EVENT_NAME = BINARY u.User
-				WHERE LEFT(u.User, 3) = 'wc_' AND `+condition+` ORDER BY 1, 2`)
+				WHERE LEFT(u.User, 3) = 'wc_' AND `+condition+` ORDER BY 1, 2`, rows(4))
 			if err != nil {
 				return err
 			}

@@ -40,14 +40,14 @@ func TestAGivenServerServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := opened.(*Session)
-	admin := func(statements string) []result {
+	admin := func(statements string, expected ...shape) []result {
 		t.Helper()
 		var results []result
 		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second) // the test's own is over while it cleans up
 		defer cancel()
 		if err := again(ctx, func() error { // the guard ends the session that made what it revokes
 			return s.Use(ctx, func(c *connection) (err error) {
-				results, err = c.exec(ctx, statements)
+				results, err = c.exec(ctx, statements, expected...)
 				return err
 			})
 		}); err != nil {
@@ -62,8 +62,8 @@ func TestAGivenServerServes(t *testing.T) {
 		s.Close(context.Background())
 	})
 	left := func(l providers.Lease) string {
-		r := admin("SELECT (SELECT COUNT(*) FROM mysql.user WHERE User = " + literal(l.ID) + "), (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_NAME = " +
-			literal(l.ID) + "), (SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = " + literal(l.ID) + ")")
+		r := admin("SELECT (SELECT COUNT(*) FROM mysql.user WHERE User = "+literal(l.ID)+"), (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_NAME = "+
+			literal(l.ID)+"), (SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = "+literal(l.ID)+")", row(3))
 		return strings.Join(r[0][0], " ")
 	}
 	login := func(c providers.Credential) *sql.Conn {
@@ -174,7 +174,7 @@ func TestAGivenServerServes(t *testing.T) {
 	if proof != providers.Failed || !errors.Is(err, providers.ErrRefused) || !strings.Contains(err.Error(), "it is locked") || !strings.Contains(err.Error(), "another DEFINER") {
 		t.Errorf("a definer, for an administrator who may not leave views without one: %v, %v", proof, err)
 	}
-	if r := admin("SELECT account_locked FROM mysql.user WHERE User = " + literal(c.Lease.ID)); len(r[0]) != 1 || r[0][0][0] != "Y" {
+	if r := admin("SELECT account_locked FROM mysql.user WHERE User = "+literal(c.Lease.ID), row(1)); r[0][0][0] != "Y" {
 		t.Errorf("it can still log in: %v", r)
 	}
 	admin("DROP VIEW wct.w")

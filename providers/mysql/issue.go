@@ -130,7 +130,7 @@ func (c *connection) judge(ctx context.Context, q request) ([]string, error) {
 	}
 	results, err := c.exec(ctx, `WITH RECURSIVE reached(name) AS (SELECT CAST(`+literal(q.role)+` AS CHAR(128)) UNION `+reached+`)
 		SELECT u.User, u.Create_user_priv, u.Super_priv, u.Grant_priv, u.File_priv, u.Insert_priv, u.Update_priv
-		FROM reached JOIN mysql.user u ON BINARY u.User = BINARY reached.name AND `+is)
+		FROM reached JOIN mysql.user u ON BINARY u.User = BINARY reached.name AND `+is, rows(7))
 	if err != nil {
 		return nil, fmt.Errorf("looking at the role: %w", spoken{err})
 	}

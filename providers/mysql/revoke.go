@@ -49,7 +49,7 @@ func (s *Session) settle(ctx context.Context, l providers.Lease) error {
 			if maker == c.token {
 				return nil
 			}
-			results, err := c.exec(ctx, "SELECT IS_USED_LOCK("+literal(maker)+")")
+			results, err := c.exec(ctx, "SELECT IS_USED_LOCK("+literal(maker)+")", row(1))
 			if err != nil {
 				return err
 			}
@@ -124,9 +124,9 @@ func (c *connection) drop(ctx context.Context, l providers.Lease) (result, error
 		SELECT ID, USER FROM information_schema.PROCESSLIST WHERE USER IN (` + literal(l.ID) + `, 'unauthenticated user')`
 	// An administrator without the right to make events has made none, and may not drop any.
 	event := "DROP EVENT IF EXISTS " + event(l) + "; "
-	results, err := c.exec(ctx, "DROP USER IF EXISTS "+account(l)+"; "+event+look)
+	results, err := c.exec(ctx, "DROP USER IF EXISTS "+account(l)+"; "+event+look, row(1), rows(2))
 	if number(err) == errDBAccessDenied {
-		results, err = c.exec(ctx, "DROP USER IF EXISTS "+account(l)+"; "+look)
+		results, err = c.exec(ctx, "DROP USER IF EXISTS "+account(l)+"; "+look, row(1), rows(2))
 	}
 	if number(err) == errReferencedAsDefiner {
 		return nil, c.bar(ctx, l, err)
@@ -142,7 +142,7 @@ func (c *connection) drop(ctx context.Context, l providers.Lease) (result, error
 
 // bar locks a user that cannot be dropped, and ends the sessions there are.
 func (c *connection) bar(ctx context.Context, l providers.Lease, why error) error {
-	results, err := c.exec(ctx, "ALTER USER "+account(l)+" ACCOUNT LOCK; SELECT ID FROM information_schema.PROCESSLIST WHERE USER = "+literal(l.ID))
+	results, err := c.exec(ctx, "ALTER USER "+account(l)+" ACCOUNT LOCK; SELECT ID FROM information_schema.PROCESSLIST WHERE USER = "+literal(l.ID), rows(1))
 	if err != nil {
 		return errors.Join(spoken{why}, err)
 	}

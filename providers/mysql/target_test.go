@@ -144,7 +144,7 @@ func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
 		session := opened.(*Session)
 		var cipher string
 		if err := session.Use(harness.Within(t, 60*time.Second), func(c *connection) error {
-			results, err := c.exec(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+			results, err := c.exec(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'", row(2))
 			if err == nil {
 				cipher = results[0][0][1]
 			}

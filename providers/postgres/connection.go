@@ -68,19 +68,46 @@ var preamble = []string{
 	"SET lock_timeout TO 0",
 }
 
-// exec sends statements in one round trip and returns their answers. Those up to a COMMIT, or all, are one transaction.
-func (c *connection) exec(ctx context.Context, sql string) ([]*pgconn.Result, error) {
+// errShape is said of a server that no statement can be told from its answer.
+var errShape = errors.New("the server's answer does not fit the question: it is no PostgreSQL, or a hostile one")
+
+// exec sends statements in one round trip and returns their answers. Those up to a COMMIT, or all, are one transaction. Each statement's answer has so many
+// columns, 0 where it has no rows. Other answers are an error, and what was asked for may have been done.
+func (c *connection) exec(ctx context.Context, sql string, columns ...int) ([]*pgconn.Result, error) {
 	results, err := c.execAlone(ctx, strings.Join(append(slices.Clone(preamble), sql), "; "))
 	if err != nil {
 		return nil, err
 	}
-	return results[len(preamble):], nil
+	if len(results) != len(preamble)+len(columns) {
+		return nil, c.unfit()
+	}
+	results = results[len(preamble):]
+	for i, n := range columns {
+		if len(results[i].FieldDescriptions) != n {
+			return nil, c.unfit()
+		}
+	}
+	return results, nil
+}
+
+// unfit gives the connection up: what comes next on it may be the answer to something else.
+func (c *connection) unfit() error {
+	c.Close()
+	return errShape
 }
 
 // execAlone sends a statement as it is, for the few that refuse company.
 func (c *connection) execAlone(ctx context.Context, sql string) ([]*pgconn.Result, error) {
 	c.count()
-	results, err := c.pg.Exec(ctx, sql).ReadAll()
+	var results []*pgconn.Result
+	reader := c.pg.Exec(ctx, sql)
+	for reader.NextResult() {
+		fields := slices.Clone(reader.ResultReader().FieldDescriptions()) // Read knows them by the first row alone
+		result := reader.ResultReader().Read()
+		result.FieldDescriptions = fields
+		results = append(results, result)
+	}
+	err := reader.Close()
 	if err != nil && !c.pg.IsClosed() && c.pg.TxStatus() != 'I' {
 		if _, rollback := c.pg.Exec(ctx, "ROLLBACK").ReadAll(); rollback != nil {
 			c.Close()

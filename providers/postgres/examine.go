@@ -49,10 +49,10 @@ func (e *examination) add(level providers.Level, promise, fix, format string, ar
 }
 
 // ask sends one query and gives the answer's first row to read.
-func (e *examination) ask(query string, read func(c *connection, column func(int) string)) error {
+func (e *examination) ask(query string, columns int, read func(c *connection, column func(int) string)) error {
 	return again(e.ctx, func() error {
 		return e.session.Use(e.ctx, func(c *connection) error {
-			results, err := c.exec(e.ctx, query)
+			results, err := c.exec(e.ctx, query, columns)
 			if err != nil {
 				return err
 			}
@@ -70,8 +70,8 @@ func (e *examination) server() error {
 		current_setting('max_connections')::int - (select count(*) from pg_stat_activity where backend_type = 'client backend'),
 		coalesce((select application_name from pg_stat_activity where pid = pg_backend_pid()), '')
 		from pg_roles r where r.rolname = current_user`
-	const version, standby, readOnly, tls, clock, admin, super, creates, free, application = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
-	return e.ask(query, func(c *connection, column func(int) string) {
+	const version, standby, readOnly, tls, clock, admin, super, creates, free, application, columns = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+	return e.ask(query, columns, func(c *connection, column func(int) string) {
 		switch {
 		case c.majorVersion() != 0 && c.majorVersion() < 11:
 			e.add(providers.Fail, "", "upgrade to PostgreSQL 11 or later", "PostgreSQL %s is older than what is served", column(version))
@@ -128,8 +128,8 @@ func (e *examination) group(group string) error {
 			(select rolsuper from pg_roles where rolname = current_user)
 				or exists (select from pg_auth_members where roleid = g.oid and member = (select oid from pg_roles where rolname = current_user) and admin_option)
 		from pg_roles g where g.rolname = ` + literal(group)
-	const login, powerful, admin = 0, 1, 2
-	return e.ask(query, func(c *connection, column func(int) string) {
+	const login, powerful, admin, columns = 0, 1, 2, 3
+	return e.ask(query, columns, func(c *connection, column func(int) string) {
 		switch {
 		case column(login) == "":
 			e.add(providers.Fail, "", "CREATE ROLE "+ident(group)+" NOLOGIN, and grant it what the command needs", "there is no group %s", group)

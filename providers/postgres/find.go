@@ -50,7 +50,7 @@ func (s *Session) find(ctx context.Context, condition string) (leases []provider
 			asked := time.Now()
 			results, err := c.exec(ctx, `select rolname, shobj_description(oid, 'pg_authid'),
 				case when isfinite(rolvaliduntil) then (extract(epoch from rolvaliduntil - clock_timestamp()) * 1000)::bigint end
-				from pg_roles where starts_with(rolname, `+literal(rolePrefix)+") and "+condition+" order by 1")
+				from pg_roles where starts_with(rolname, `+literal(rolePrefix)+") and "+condition+" order by 1", 3)
 			if err != nil {
 				return err
 			}

@@ -54,7 +54,7 @@ func (s *Session) empty(ctx context.Context, role, heir string, db database) (de
 	defer c.Close()
 	results, err := c.exec(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(lockWait.Milliseconds(), 10)+`;
 		SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc WHERE prosecdef AND proowner = (SELECT oid FROM pg_roles WHERE rolname = `+literal(role)+`);
-		REASSIGN OWNED BY `+ident(role)+" TO "+heir+"; "+c.takeBack(role)+"; DROP OWNED BY "+ident(role))
+		REASSIGN OWNED BY `+ident(role)+" TO "+heir+"; "+c.takeBack(role)+"; DROP OWNED BY "+ident(role), 0, 1, 0, 0, 0)
 	if err != nil {
 		return "", explain(fmt.Sprintf("handing over what it made in database %s", db.name), err)
 	}

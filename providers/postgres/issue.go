@@ -60,12 +60,14 @@ func (s *Session) makeRole(ctx context.Context, q request, verifier string) (pro
 			return failf(err, "noting role %s before making it", lease.ID)
 		}
 		lease.Issued = time.Now()
-		results, err := c.exec(ctx, createRole(lease.ID, q, verifier, sqluser.Life(s.settings.Leash, q.ttl), roleComment(s.settings.Run, q.group)))
+		results, err := c.exec(ctx, createRole(lease.ID, q, verifier, sqluser.Life(s.settings.Leash, q.ttl), roleComment(s.settings.Run, q.group)), 0, 5)
 		if err != nil {
 			return explainIssue(q, err)
 		}
-		answer, err = readIssued(results)
-		return err
+		if answer, err = readIssued(results[1]); err != nil {
+			return explainIssue(q, err)
+		}
+		return nil
 	})
 	return lease, answer, err
 }
@@ -128,18 +130,14 @@ type issued struct {
 	passedOn   string // roles that the command could make others members of
 }
 
-func readIssued(results []*pgconn.Result) (issued, error) {
-	if len(results) != 2 || len(results[1].Rows) != 1 || len(results[1].Rows[0]) != 5 {
-		return issued{}, failf(nil, "the server did not report the role it made")
-	}
-	row := results[1].Rows[0]
-	ms, err := strconv.ParseInt(string(row[0]), 10, 64)
+func readIssued(r *pgconn.Result) (issued, error) {
+	ms, err := strconv.ParseInt(text(r, 0, 0), 10, 64)
 	if err != nil {
-		return issued{}, failf(err, "the server's report of the role it made")
+		return issued{}, failf(err, "the server did not report the role it made")
 	}
 	return issued{
-		left: time.Duration(ms) * time.Millisecond, mayConnect: string(row[1]) == "t",
-		dangerous: string(row[2]), attributes: string(row[3]), passedOn: string(row[4]),
+		left: time.Duration(ms) * time.Millisecond, mayConnect: text(r, 0, 1) == "t",
+		dangerous: text(r, 0, 2), attributes: text(r, 0, 3), passedOn: text(r, 0, 4),
 	}, nil
 }
 

@@ -28,16 +28,16 @@ func (s *Session) Renew(ctx context.Context, l providers.Lease, increment time.D
 			if life <= 0 {
 				return providers.Refused(failf(nil, "%s: it has reached its ttl", doing))
 			}
-			results, err := c.exec(ctx, validUntil(l.ID, life))
+			results, err := c.exec(ctx, validUntil(l.ID, life), 0, 1)
 			if err != nil {
 				return err
 			}
-			if len(results) != 2 || len(results[1].Rows) != 1 {
-				return errors.New("the server did not report the new end")
+			ms, err := strconv.ParseInt(text(results[1], 0, 0), 10, 64)
+			if err != nil {
+				return failf(err, "the server did not report the new end")
 			}
-			ms, err := strconv.ParseInt(string(results[1].Rows[0][0]), 10, 64)
 			left = time.Duration(ms) * time.Millisecond
-			return err
+			return nil
 		})
 	})
 	if errors.Is(err, providers.ErrRefused) {

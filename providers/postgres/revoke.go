@@ -97,7 +97,7 @@ func (s *Session) settle(ctx context.Context, l providers.Lease, look bool) (exi
 			results, err := c.exec(ctx, `set local role none;
 				select count(pg_terminate_backend(pid)) from pg_stat_activity
 					where application_name = `+literal(maker)+` and application_name <> '' and pid <> pg_backend_pid();
-				select count(*) from pg_roles where rolname = `+literal(l.ID))
+				select count(*) from pg_roles where rolname = `+literal(l.ID), 0, 1, 1)
 			if err != nil {
 				return err
 			}
@@ -138,14 +138,14 @@ type preparedTx struct{ gid, database string }
 func (s *Session) disable(ctx context.Context, l providers.Lease) (remains, error) {
 	var left remains
 	err := s.Use(ctx, func(c *connection) error {
-		join := ""
+		join, columns := "", []int{0, 0, 0}
 		if !c.superuser() {
-			join = "GRANT " + ident(l.ID) + " TO CURRENT_USER"
+			join, columns = "GRANT "+ident(l.ID)+" TO CURRENT_USER", append(columns, 0)
 			if c.majorVersion() >= 16 { // where creating a role gives the right to grant it, but not its privileges
 				join += " WITH INHERIT TRUE, SET TRUE"
 			}
 		}
-		results, err := c.exec(ctx, "BEGIN; ALTER ROLE "+ident(l.ID)+" NOLOGIN; "+join+"; COMMIT; "+inventory(l))
+		results, err := c.exec(ctx, "BEGIN; ALTER ROLE "+ident(l.ID)+" NOLOGIN; "+join+"; COMMIT; "+inventory(l), append(columns, 2, 1, 2, 3)...)
 		if err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (s *Session) endSessions(ctx context.Context, oid string) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		var pids []string
 		err := s.Use(ctx, func(c *connection) error {
-			results, err := c.exec(ctx, "select pid, pg_terminate_backend(pid) from pg_stat_activity where usesysid = "+oid)
+			results, err := c.exec(ctx, "select pid, pg_terminate_backend(pid) from pg_stat_activity where usesysid = "+oid, 2)
 			if err != nil {
 				return err
 			}
@@ -221,7 +221,7 @@ func (s *Session) drop(ctx context.Context, l providers.Lease, oid string) error
 	return s.Use(ctx, func(c *connection) error {
 		results, err := c.exec(ctx, "BEGIN; "+flushed+"; DROP ROLE IF EXISTS "+ident(l.ID)+`; COMMIT;
 			select count(*) from pg_roles where rolname = `+literal(l.ID)+`;
-			select count(pg_terminate_backend(pid)) from pg_stat_activity where usesysid = `+oid)
+			select count(pg_terminate_backend(pid)) from pg_stat_activity where usesysid = `+oid, 0, 1, 0, 0, 1, 1)
 		if err != nil {
 			return err
 		}

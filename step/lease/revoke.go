@@ -98,7 +98,7 @@ func (r Revoker) round(ctx context.Context, s *Session, all *outcomes, seen func
 	if n := r.Book.unanswered(s); n > 0 {
 		if settler, ok := s.Session.(providers.Settler); ok {
 			wg.Go(func() {
-				found, _ := settler.Settle(ctx, n) // what it cannot do, the login's own end does
+				found, _ := Shielded(func() ([]providers.Lease, error) { return settler.Settle(ctx, n) }) // what it cannot do, the login's own end does
 				for _, l := range r.adopt(s, found) {
 					wg.Go(func() { all.note(r.One(ctx, s, l)) })
 				}
@@ -231,7 +231,7 @@ var errUnseen = errors.New("whether it is gone could not be looked up")
 func (r Revoker) deferred(ctx context.Context, d providers.Deferrer, l providers.Lease, failed Outcome) Outcome {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.attempt())
 	defer cancel()
-	proof, err := d.Defer(ctx, l)
+	proof, err := Shielded(func() (providers.Proof, error) { return d.Defer(ctx, l) })
 	if err != nil {
 		failed.Err = fmt.Errorf("%w; handing it to the server failed too: %w", failed.Err, err)
 		return failed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -348,4 +349,38 @@ func TestBackoffGrowsAndIsBounded(t *testing.T) {
 			t.Errorf("wait %d is %s; want at most %s and at least two thirds of it", i, waits[i], longest)
 		}
 	}
+}
+
+// A driver's parser may stumble over what a hostile server sends.
+func TestAProviderThatPanicsFailsForThatLeaseAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, other := newFake(), newFake()
+		f.revoking = func(context.Context, providers.Lease, int) (providers.Proof, error) { panic("s3cret") }
+		f.closing = func(int) (providers.Proof, error) { panic(errors.New("s3cret")) }
+		f.renewing = func(int) error { var none []int; _ = none[len(f.renewals)]; return nil }
+		book, _ := keeping(f, f.lease("hostile's", time.Minute))
+		s := book.Add("fake", other)
+		l := other.lease("other's", time.Hour)
+		l.Session = s.ID
+		book.Hold(l)
+		ends := keepFor(t, f, book, time.Minute, 2*time.Minute)
+		if len(ends) != 1 || !errors.Is(ends[0].why, errPanicked) || !strings.Contains(ends[0].why.Error(), "index out of range") {
+			t.Errorf("said to end: %+v", ends)
+		}
+		if len(other.renewals) == 0 {
+			t.Error("the other server's lease is not renewed")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		outcomes := Revoker{Book: book}.Everything(ctx)
+		if o := outcomes["fake\x00hostile's"]; o.Proof != providers.Failed || !errors.Is(o.Err, errPanicked) || strings.Contains(o.Err.Error(), "s3cret") {
+			t.Errorf("the hostile server's: %+v", o)
+		}
+		if o := outcomes["fake\x00other's"]; !o.Confirmed() {
+			t.Errorf("the other's: %+v", o)
+		}
+		if f.attempts["hostile's"] < 3 {
+			t.Errorf("%d attempts: it is tried again, for a server may come to itself", f.attempts["hostile's"])
+		}
+	})
 }
