@@ -2,9 +2,7 @@ package mysql
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
@@ -117,50 +115,4 @@ func (c *connection) createUser(q request, name, password string) (string, error
 	}
 	role := literal(q.role) + "@'%'"
 	return "CREATE USER " + user + " " + identified + ";\nGRANT " + role + " TO " + user + ";\nALTER USER " + user + " DEFAULT ROLE " + role, nil
-}
-
-// judge refuses a role that is not there, or through which the command could make logins that outlive its own; and warns of one that can do
-// other things a revocation does not undo. Roles of the role count.
-func (c *connection) judge(ctx context.Context, q request) ([]string, error) {
-	reached := `SELECT m.Role FROM mysql.roles_mapping m JOIN reached ON m.User = reached.name AND m.Host = ''`
-	is := "u.is_role = 'Y'"
-	if !c.mariadb {
-		reached = `SELECT m.FROM_USER FROM mysql.role_edges m JOIN reached ON m.TO_USER = reached.name AND m.TO_HOST = '%'`
-		is = "u.Host = '%'"
-	}
-	results, err := c.exec(ctx, `WITH RECURSIVE reached(name) AS (SELECT CAST(`+literal(q.role)+` AS CHAR(128)) UNION `+reached+`)
-		SELECT u.User, u.Create_user_priv, u.Super_priv, u.Grant_priv, u.File_priv, u.Insert_priv, u.Update_priv
-		FROM reached JOIN mysql.user u ON BINARY u.User = BINARY reached.name AND `+is, rows(7))
-	if err != nil {
-		return nil, fmt.Errorf("looking at the role: %w", spoken{err})
-	}
-	var powerful, warnings []string
-	found := false
-	for _, row := range results[0] {
-		found = found || row[0] == q.role
-		has := func(column int) bool { return row[column] == "Y" }
-		if has(1) {
-			powerful = append(powerful, row[0]+" has CREATE USER")
-		}
-		if has(2) {
-			powerful = append(powerful, row[0]+" has SUPER")
-		}
-		if has(3) {
-			warnings = append(warnings, fmt.Sprintf("role %s has GRANT OPTION everywhere: what the command grants to others is not undone", row[0]))
-		}
-		if has(4) {
-			warnings = append(warnings, fmt.Sprintf("role %s has FILE: what the command writes on the server's machine is not undone", row[0]))
-		}
-		if has(5) || has(6) {
-			warnings = append(warnings, fmt.Sprintf("role %s may write to every schema, mysql with its accounts included: grant it on the application's schemas alone", row[0]))
-		}
-	}
-	switch {
-	case !found:
-		return nil, providers.Refused(fmt.Errorf("there is no such role: CREATE ROLE %s, and grant it what the command may do", ident(q.role)))
-	case powerful != nil:
-		return nil, providers.Refused(errors.New(strings.Join(powerful, ", ") +
-			", so the command could make logins that outlive its own: name a role without"))
-	}
-	return warnings, nil
 }

@@ -1,7 +1,7 @@
 // Package mysql issues logins to a MySQL or MariaDB server by itself, without Vault between.
 //
 // The request mysql:ROLE makes a user whose default role is the existing role ROLE, so that what it may do is decided by the grants of
-// ROLE and nowhere else. What the package promises:
+// ROLE and nowhere else. A role by which the command could make logins of its own is refused. What the package promises:
 //
 //   - The password never leaves this process but as a field: the server is given what it keeps of one (see auth).
 //   - The user's name and the session that makes it are told before it is made (providers.Settings.Intend). A revoker first ends that
