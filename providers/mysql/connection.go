@@ -8,6 +8,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +31,7 @@ type connection struct {
 	mariadb   bool
 	scheduler bool // event_scheduler is on
 	database  string
-	may       map[string]bool // privileges the administrator has everywhere
+	granted   map[string][]string // privileges the administrator has, by roles too, by what they are on: "*.*", "`mysql`.*"
 }
 
 // config is what the driver needs to connect.
@@ -101,7 +103,7 @@ func lockName(run string) string {
 
 // sameEverywhere makes statements mean the same on every server, and their answers be whole, whatever its global settings are. UTC, because the end of
 // an event is a time of day in the session's time zone. How long a request may take is for the context to say.
-const sameEverywhere = `SET NAMES utf8mb4; SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', autocommit = 1, time_zone = '+00:00', sql_auto_is_null = 0,
+const sameEverywhere = `SET NAMES utf8mb4; SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', autocommit = 1, time_zone = '+00:00', sql_auto_is_null = 0, sql_quote_show_create = 1,
 	sql_select_limit = 18446744073709551615, sql_big_selects = 1, group_concat_max_len = 1048576 /*M!, max_statement_time = 0 */ /*!80000, max_execution_time = 0 */;
 `
 
@@ -109,10 +111,7 @@ const sameEverywhere = `SET NAMES utf8mb4; SET SESSION sql_mode = 'NO_BACKSLASH_
 func (c *connection) introduce(ctx context.Context) error {
 	results, err := c.exec(ctx, sameEverywhere+`
 		SELECT GET_LOCK(`+literal(c.token)+`, 0), CONNECTION_ID(), VERSION(), @@GLOBAL.event_scheduler, DATABASE();
-		SELECT DISTINCT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES
-			WHERE GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')
-			OR GRANTEE IN (SELECT CONCAT('''', ROLE_NAME, '''@''') FROM information_schema.ENABLED_ROLES WHERE ROLE_NAME IS NOT NULL)
-			OR GRANTEE IN (SELECT CONCAT('''', ROLE_NAME, '''@''%''') FROM information_schema.ENABLED_ROLES WHERE ROLE_NAME IS NOT NULL)`, row(5), rows(1))
+		SHOW GRANTS`, row(5), rows(1))
 	if err != nil {
 		return err
 	}
@@ -121,16 +120,27 @@ func (c *connection) introduce(ctx context.Context) error {
 	}
 	about := results[0][0]
 	c.id, c.mariadb, c.scheduler, c.database = about[1], strings.Contains(about[2], "MariaDB"), about[3] == "ON" || about[3] == "1", about[4]
-	c.may = map[string]bool{}
+	c.granted = map[string][]string{}
 	for _, row := range results[1] {
-		c.may[row[0]] = true
+		if g := grant.FindStringSubmatch(row[0]); g != nil {
+			c.granted[g[2]] = append(c.granted[g[2]], strings.Split(strings.ReplaceAll(g[1], ", ", ","), ",")...)
+		}
 	}
 	return nil
 }
 
+// grant is a line of SHOW GRANTS: GRANT CREATE USER, PROCESS ON *.* TO `boss`@`%`. A role that was granted is quoted, and no privilege is. The roles that are
+// in force have lines of their own on MariaDB, and on MySQL are in the user's; information_schema has not those of MariaDB's.
+var grant = regexp.MustCompile(`^GRANT ([A-Z_, ]+) ON (\S+) TO `)
+
+// may reports whether the administrator has one of the privileges on something.
+func (c *connection) may(on string, privileges ...string) bool {
+	return slices.ContainsFunc(c.granted[on], func(p string) bool { return p == "ALL PRIVILEGES" || slices.Contains(privileges, p) })
+}
+
 // mayEndSessions reports a missing right without which a session could stay, unseen.
 func (c *connection) mayEndSessions() error {
-	if !c.may["PROCESS"] || !c.may["SUPER"] && !c.may["CONNECTION ADMIN"] && !c.may["CONNECTION_ADMIN"] {
+	if !c.may("*.*", "PROCESS") || !c.may("*.*", "SUPER", "CONNECTION ADMIN", "CONNECTION_ADMIN") {
 		kill := "CONNECTION ADMIN"
 		if !c.mariadb {
 			kill = "CONNECTION_ADMIN"

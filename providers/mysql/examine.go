@@ -45,14 +45,13 @@ func (e *examination) add(level providers.Level, promise, fix, format string, ar
 
 // server is about the server, the way to it, and the administrator.
 func (e *examination) server(ctx context.Context, c *connection) error {
-	results, err := c.exec(ctx, `SELECT VERSION(), @@GLOBAL.read_only, CURRENT_USER(), (SELECT COUNT(*) FROM information_schema.SCHEMA_PRIVILEGES
-		WHERE PRIVILEGE_TYPE = 'EVENT' AND TABLE_SCHEMA = 'mysql' AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), ''''));
-		SHOW SESSION STATUS LIKE 'Ssl_cipher'`, row(4), rows(2))
+	results, err := c.exec(ctx, `SELECT VERSION(), @@GLOBAL.read_only, CURRENT_USER();
+		SHOW SESSION STATUS LIKE 'Ssl_cipher'`, row(3), rows(2))
 	if err != nil {
 		return err
 	}
 	about := results[0][0]
-	version, readOnly, admin, mayEvents := about[0], about[1] == "1" || about[1] == "ON", about[2], about[3] != "0" || c.may["EVENT"]
+	version, readOnly, admin := about[0], about[1] == "1" || about[1] == "ON", about[2]
 	if readOnly {
 		e.add(providers.Fail, "", "name the primary", "%s at %s is read-only, as a replica is: no user can be made on it", version, e.session.target.server())
 	} else {
@@ -61,7 +60,7 @@ func (e *examination) server(ctx context.Context, c *connection) error {
 	if len(results[1]) == 1 && results[1][0][1] == "" && !e.local() {
 		e.add(providers.Warn, "P3", "use ssl-mode=VERIFY_IDENTITY in "+urlVariable, "what is read and written crosses the network in clear (passwords do not)")
 	}
-	if !c.may["CREATE USER"] {
+	if !c.may("*.*", "CREATE USER") {
 		e.add(providers.Fail, "", "GRANT CREATE USER ON *.* TO the administrator", "the administrator %s may not make users", admin)
 	}
 	if err := c.mayEndSessions(); err != nil {
@@ -71,7 +70,7 @@ func (e *examination) server(ctx context.Context, c *connection) error {
 	case !c.scheduler:
 		e.add(providers.Warn, "P2", "SET GLOBAL event_scheduler = ON, and the same in the server's configuration",
 			"the server's event scheduler is off: it does not end users by itself, so there is no leash; after a power cut `with-creds sweep` must")
-	case !mayEvents:
+	case !c.may("*.*", "EVENT") && !c.may("`mysql`.*", "EVENT"):
 		e.add(providers.Warn, "P2", "GRANT EVENT ON mysql.* TO the administrator",
 			"the administrator may not make events, so the server does not end users by itself, and there is no leash; after a power cut `with-creds sweep` must")
 	default:

@@ -63,6 +63,11 @@ func TestTheServersSettingsChangeNothing(t *testing.T) {
 					}
 					session := s.Open(s.Settings())
 					defer session.Close(t.Context())
+					for _, f := range session.Examine(harness.Within(t, time.Minute), []providers.Request{ask(role)}) {
+						if f.Level != providers.OK {
+							t.Errorf("%s: %s", f.Level, f.Says)
+						}
+					}
 					l := s.endsIn(t, admin, 5*time.Minute, func(ctx context.Context) (providers.Lease, error) {
 						c, err := session.Issue(ctx, ask(role))
 						return c.Lease, err

@@ -182,6 +182,27 @@ func TestAdministratorWithTheDocumentedRightsSufficesAndWithLessIsTold(t *testin
 	}
 }
 
+func TestRightsCountWhateverTheAdministratorIsCalledAndHoweverItHasThem(t *testing.T) {
+	s := openShop(t, events)
+	for name, grants := range map[string]string{
+		"ci@corp": "GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO %[1]s; GRANT SELECT, UPDATE, EVENT ON mysql.* TO %[1]s; GRANT readonly TO %[1]s WITH ADMIN OPTION",
+		"by_role": `CREATE ROLE dba; GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO dba; GRANT SELECT, UPDATE, EVENT ON mysql.* TO dba; GRANT readonly TO %[1]s WITH ADMIN OPTION;
+			GRANT dba TO %[1]s; SET DEFAULT ROLE dba FOR %[1]s`,
+		"almighty": "GRANT ALL ON *.* TO %[1]s; GRANT readonly TO %[1]s WITH ADMIN OPTION",
+	} {
+		s.Exec("CREATE USER " + ident(name) + " IDENTIFIED BY " + literal(s.Password) + "; " + fmt.Sprintf(grants, ident(name)))
+		s.Env[urlVariable] = s.URL(name, s.Password, "")
+		session := s.Open(s.Settings())
+		for _, f := range session.Examine(harness.Within(t, time.Minute), []providers.Request{ask("readonly")}) {
+			if f.Level != providers.OK {
+				t.Errorf("%s: %s %s", name, f.Level, f.Says)
+			}
+		}
+		c, _ := s.IssueBy(session, "readonly")
+		s.Revoke(s.Guard(session), c.Lease)
+	}
+}
+
 func TestExamineSaysWhatEachPromiseRestsOn(t *testing.T) {
 	s := openShop(t)
 	s.Exec("CREATE ROLE maker; GRANT CREATE USER ON *.* TO maker")

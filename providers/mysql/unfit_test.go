@@ -66,7 +66,7 @@ func (f fakeServer) serve(conn net.Conn) error {
 		if strings.Contains(string(statements), "GET_LOCK(") {
 			w.result(table{}, nil, true) // SET
 			w.result(table{5, 1}, []string{"1", "7", "10.11.6-MariaDB", "ON", "shop"}, true)
-			w.result(table{1, 2}, []string{"PROCESS", "SUPER"}, false)
+			w.result(table{1, 1}, []string{"GRANT PROCESS, SUPER ON *.* TO `boss`@`%`"}, false)
 			continue
 		}
 		tables := f.answer(string(statements))
