@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+	"net/url"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -22,19 +24,20 @@ func TestMySQLsOwnClientsUseWhatTheyAreGiven(t *testing.T) {
 	db.Exec("CREATE DATABASE shop; USE shop; CREATE TABLE orders (id INT); INSERT INTO orders VALUES (4711); CREATE ROLE readonly; GRANT SELECT, LOCK TABLES ON shop.* TO readonly")
 	for name, test := range map[string]struct {
 		env   map[string]string
-		spec  string
-		where string // what the clients are told beside: Debian's option files say where the server is, and outrank the environment
+		where string // what the client is told beside: Debian's option files say where the server is, and outrank the environment
 	}{
-		"TCP":    {map[string]string{"MYSQL_HOST": db.Host, "MYSQL_TCP_PORT": strconv.Itoa(db.Port)}, "mysql:readonly?database=shop as=mysql", `-h "$MYSQL_HOST"`},
-		"socket": {map[string]string{"MYSQL_UNIX_PORT": db.Socket}, "mysql:readonly?database=shop as=mysql MYSQL_UNIX_PORT=socket", `-S "$MYSQL_UNIX_PORT"`},
+		"TCP":           {map[string]string{"MYSQL_HOST": db.Host, "MYSQL_TCP_PORT": strconv.Itoa(db.Port)}, `-h "$MYSQL_HOST"`},
+		"localhost":     {map[string]string{"WITH_CREDS_MYSQL_URL": fmt.Sprintf("mysql://localhost:%d", db.Port)}, `-h "$MYSQL_HOST"`},
+		"socket":        {map[string]string{"MYSQL_UNIX_PORT": db.Socket}, `-S "$MYSQL_UNIX_PORT"`},
+		"socket in URL": {map[string]string{"WITH_CREDS_MYSQL_URL": "mysql:///?socket=" + url.QueryEscape(db.Socket)}, `-S "$MYSQL_UNIX_PORT"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := test.env
 			env["MYSQL_USER"], env["MYSQL_PWD"] = db.User, db.Password
-			s := &source{specs: []string{test.spec}, env: env, left: func() []string { return db.Users("wc_") }}
+			s := &source{specs: []string{"mysql:readonly?database=shop as=mysql"}, env: env, left: func() []string { return db.Users("wc_") }}
 			tr := newTrial(t, s, nil, "sh", "-ec", strings.ReplaceAll(`mariadb -u "$MYSQL_USER" WHERE -N -e 'SELECT id, CURRENT_USER() FROM shop.orders' >rows
 printf '[client]\nuser=another\npassword=others\n' >"$HOME/.my.cnf"
-mariadb-dump --defaults-file="$MYSQL_DEFAULTS_FILE" WHERE --single-transaction shop >dump; rm "$HOME/.my.cnf"
+mariadb-dump --defaults-file="$MYSQL_DEFAULTS_FILE" --host="$MYSQL_HOST" --single-transaction shop >dump; rm "$HOME/.my.cnf"
 ! mariadb -u "$MYSQL_USER" WHERE -e 'DELETE FROM shop.orders' 2>refused`, "WHERE", test.where))
 			if code := tr.run(); code != 0 {
 				t.Fatalf("exit code %d; stderr:\n%s", code, tr.stderr)

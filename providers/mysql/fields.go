@@ -15,10 +15,13 @@ func (Provider) Fields(providers.Request) (always, sometimes []string) {
 }
 
 // fields are a credential's: those that every client needs, then what the administrator's connection was given and the command's needs
-// too. Over a socket, host is localhost, by which clients mean a socket. The administrator's client certificate is not among them.
+// too. By localhost clients mean a socket: so that is host over one, and never otherwise. The administrator's client certificate is not among them.
 func (s *Session) fields(user, password, database string) []providers.Field {
 	t := s.target
 	host, port := t.Host, t.Port
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
 	u := url.URL{Scheme: "mysql", User: url.UserPassword(user, password), Host: net.JoinHostPort(host, port), Path: "/" + database}
 	if t.Socket != "" {
 		host, port = "localhost", ""

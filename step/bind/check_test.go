@@ -201,12 +201,12 @@ func TestPlanIsWhatBindThenDoes(t *testing.T) {
 	want := `[{"source":"vault:database/creds/a","preset":"mysql","variables":[` +
 		`{"name":"MYSQL_USER","fields":["username"]},{"name":"MYSQL_PWD","fields":["password"]},` +
 		`{"name":"MYSQL_HOST","fields":["host"],"optional":true},{"name":"MYSQL_TCP_PORT","fields":["port"],"optional":true},` +
-		`{"name":"MYSQL_DATABASE","fields":["database"],"optional":true},{"name":"MYSQL_TEST_LOGIN_FILE","fields":null},{"name":"MYSQL_DEFAULTS_FILE","file":true,"fields":["username","password"]},` +
+		`{"name":"MYSQL_UNIX_PORT","fields":["socket"],"optional":true},{"name":"MYSQL_DATABASE","fields":["database"],"optional":true},{"name":"MYSQL_TEST_LOGIN_FILE","fields":null},{"name":"MYSQL_DEFAULTS_FILE","file":true,"fields":["username","password"]},` +
 		`{"name":"X","fields":["username"]}]},{"source":"vault:kv/data/b-c","every_field":true,"default_prefix":"B_C_"}]`
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	values, err := Bind(specs[0], issued("username=u", "!password=p", "host=h", "port=1", "database=d"), Options{})
+	values, err := Bind(specs[0], issued("username=u", "!password=p", "host=h", "port=1", "socket=/s", "database=d"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

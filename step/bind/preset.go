@@ -31,7 +31,7 @@ type Preset struct {
 
 // whereabouts are the fields that say where a service is and how it is talked to, and log in nobody: what a person says of them beside is as good.
 var whereabouts = []string{
-	"host", "port", "address", "database", "region", "server", "certificate_authority", "tenant_id", "subscription_id",
+	"host", "port", "socket", "address", "database", "region", "server", "certificate_authority", "tenant_id", "subscription_id",
 	"sslmode", "sslrootcert", "sslnegotiation", "channel_binding", "target_session_attrs",
 	"dn", "distinguished_names.0", // of an account that is lent, the person alone knows it; it is of no use with another's password
 }

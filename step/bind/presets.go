@@ -157,13 +157,13 @@ password = {password|line}
 			// (sql-common/client.cc, read_user_name), and MYSQL_HOST is read by the mysql client alone. So the pair is given
 			// twice: for --user="$MYSQL_USER" with MYSQL_PWD, and as a file for --defaults-file="$MYSQL_DEFAULTS_FILE",
 			// which MySQL's manual prefers (8.0: "End-User Guidelines for Password Security", "Environment Variables") and
-			// which follows a rotation, as a variable cannot. With --defaults-extra-file, ~/.my.cnf would be read after it, and count. MySQL's clients read
+			// which follows a rotation, as a variable cannot. MYSQL_UNIX_PORT the library reads itself, and looks there where the host is localhost. With --defaults-extra-file, ~/.my.cnf would be read after it, and count. MySQL's clients read
 			// one more file in either case, and last, which MYSQL_TEST_LOGIN_FILE names ("mysql_config_editor").
 			Name:    "mysql",
 			About:   `MYSQL_USER and MYSQL_PWD, and an option file for --defaults-file="$MYSQL_DEFAULTS_FILE"`,
 			Clients: "mysql, mysqldump, mysqladmin, mariadb, mariadb-dump and all on libmysqlclient or MariaDB Connector/C",
 			Example: "vault:database/creds/app as=mysql",
-			Bindings: `MYSQL_USER=username MYSQL_PWD=password MYSQL_HOST=host? MYSQL_TCP_PORT=port? MYSQL_DATABASE=database?
+			Bindings: `MYSQL_USER=username MYSQL_PWD=password MYSQL_HOST=host? MYSQL_TCP_PORT=port? MYSQL_UNIX_PORT=socket? MYSQL_DATABASE=database?
 				MYSQL_TEST_LOGIN_FILE==/nonexistent
 				MYSQL_DEFAULTS_FILE=@'[client]
 user="{username|mycnf}"
