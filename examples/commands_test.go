@@ -21,7 +21,7 @@ import (
 
 func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 	readme := blocks(read(t, "README.md"))
-	pg, my, vault := harness.Postgres(t), harness.MariaDB(t), harness.Vault(t)
+	pg, my, vault := harness.Postgres(t), harness.MariaDB(t, harness.MariaDBSetting("event-scheduler", "ON")), harness.Vault(t)
 	vault.EnablePostgres(pg)
 	vault.Mount("kv", "kv-v2")
 	vault.Write("kv/data/app", map[string]any{"data": map[string]any{"token": rand.Text()}})
@@ -88,6 +88,9 @@ func TestEveryCommandOfTheDocumentsRuns(t *testing.T) {
 					}
 				} else if !regexp.MustCompile(`(?m)^with-creds: revoked .* proven`).Match(stderr.Bytes()) {
 					t.Errorf("%sproves no revocation:\n%s", b.text, stderr.String())
+				}
+				if warned := regexp.MustCompile(`.*(GRANT|by itself).*`).FindString(stderr.String()); warned != "" {
+					t.Errorf("%swhat it says is to be granted does not suffice: %s", b.text, warned)
 				}
 				if logins := slices.Concat(pg.Roles("wc_"), pg.Roles("v-"), my.Users("wc_")); len(logins) != 0 {
 					t.Errorf("logins are left: %q", logins)
