@@ -18,7 +18,7 @@
 //
 // Tables belong to nobody, so what the command made stays. Views, routines, triggers and events it made name it as their DEFINER and
 // fail until that is changed; from MySQL 8.0.22 on the server keeps such a user from being dropped: then it is locked, its
-// sessions are ended, and Revoke says what to do. A transaction it prepared with XA PREPARE stays (XA RECOVER lists it), for the
+// sessions are ended, by the event too, and Revoke says what to do. A transaction it prepared with XA PREPARE stays (XA RECOVER lists it), for the
 // server does not say whose it is.
 //
 // The administrator needs CREATE USER, the role WITH ADMIN OPTION, SELECT on mysql.*, PROCESS, CONNECTION ADMIN (CONNECTION_ADMIN on

@@ -5,6 +5,7 @@ package mysql
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,28 @@ func TestTheServerEndsTheUserWhenNobodyRenews(t *testing.T) {
 		t.Errorf("renewing what was ended: %v", err)
 	}
 	s.Revoke(session, c.Lease)
+}
+
+// MySQL keeps who is a DEFINER from being dropped. MariaDB does not, so here it is a right that is missing.
+func TestAUserThatTheServerCannotDropIsLocked(t *testing.T) {
+	s := openShop(t, events)
+	s.Deputize("deputy")
+	settings := s.Settings()
+	settings.Leash = 2 * time.Second
+	c, fields := s.IssueBy(s.Open(settings), "readwrite")
+	s.login(fields)
+	s.Exec("REVOKE CREATE USER ON *.* FROM deputy; GRANT UPDATE ON mysql.* TO deputy") // by which it may lock, and not drop
+	harness.Eventually(t, "without sessions", func() bool {
+		return s.count("information_schema.PROCESSLIST WHERE USER = '"+c.Lease.ID+"'") == 0
+	})
+	if !slices.Contains(s.Users("wc_"), c.Lease.ID) {
+		t.Skip("the server was quicker: it has dropped the user")
+	}
+	if _, err := s.Connect(fields["username"], fields["password"], "shop"); err == nil || !strings.Contains(err.Error(), "locked") {
+		t.Errorf("its login: %v", err)
+	}
+	s.Exec("GRANT CREATE USER ON *.* TO deputy")
+	s.Revoke(s.Guard(s.Session), c.Lease)
 }
 
 func TestWhereTheServerEndsNothingTheLeaseHasNoEndAndThatIsSaid(t *testing.T) {
