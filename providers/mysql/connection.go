@@ -45,7 +45,11 @@ func (t target) config() (*mysql.Config, error) {
 	c.MultiStatements = true
 	c.Logger = &mysql.NopLogger{} // what goes wrong is in the errors
 	c.ConnectionAttributes = "program_name:with-creds"
-	c.DialFunc = sqluser.Bounded((&net.Dialer{}).DialContext)
+	dial := (&net.Dialer{}).DialContext
+	if !t.local() {
+		dial = noForeignKey(dial)
+	}
+	c.DialFunc = sqluser.Bounded(dial)
 	c.AllowFallbackToPlaintext = t.TLS == tlsPreferred
 	var err error
 	c.TLS, err = t.tlsConfig()

@@ -126,6 +126,9 @@ func advice(err error) string {
 	case errReferencedAsDefiner:
 		return ": give what it made another DEFINER, or grant the administrator ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before 8.2), and revoke again"
 	}
+	if errors.Is(err, errForeignKey) {
+		return ": turn TLS on there, and use ssl-mode=VERIFY_IDENTITY in " + urlVariable + ", or have the administrator log in over a socket or by a tunnel"
+	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return ": check that a server listens there, and the address in " + urlVariable + " or MYSQL_HOST and MYSQL_TCP_PORT"
 	}

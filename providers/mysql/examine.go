@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"fmt"
-	"net"
 
 	"github.com/with-creds/with-creds/providers"
 )
@@ -57,8 +56,8 @@ func (e *examination) server(ctx context.Context, c *connection) error {
 	} else {
 		e.add(providers.OK, "", "", "%s answers", version)
 	}
-	if len(results[1]) == 1 && results[1][0][1] == "" && !e.local() {
-		e.add(providers.Warn, "P3", "use ssl-mode=VERIFY_IDENTITY in "+urlVariable, "what is read and written crosses the network in clear (passwords do not)")
+	if len(results[1]) == 1 && results[1][0][1] == "" && !e.session.target.local() {
+		e.add(providers.Warn, "P3", "use ssl-mode=VERIFY_IDENTITY in "+urlVariable, "what is read and written crosses the network in clear, and whoever is on the way can change it (passwords cross it as proofs and hashes)")
 	}
 	if !c.may("*.*", "CREATE USER") {
 		e.add(providers.Fail, "", "GRANT CREATE USER ON *.* TO the administrator", "the administrator %s may not make users", admin)
@@ -77,13 +76,6 @@ func (e *examination) server(ctx context.Context, c *connection) error {
 		e.add(providers.OK, "P2", "", "the server ends a user that is not renewed any more, by an event")
 	}
 	return nil
-}
-
-// local reports whether nobody can listen on the way.
-func (e *examination) local() bool {
-	t := e.session.target
-	ip := net.ParseIP(t.Host)
-	return t.Socket != "" || t.Host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // role is about one role that users are to have.

@@ -22,7 +22,7 @@ import (
 // (https://dev.mysql.com/doc/refman/8.0/en/connecting-using-uri-or-key-value-pairs.html).
 const urlVariable = "WITH_CREDS_MYSQL_URL"
 
-// The modes of TLS, as the mysql client has them (--ssl-mode). PREFERRED, the default, protects from listeners alone.
+// The modes of TLS, as the mysql client has them (--ssl-mode). PREFERRED, the default, and REQUIRED protect from listeners alone.
 const (
 	tlsDisabled       = "DISABLED"
 	tlsPreferred      = "PREFERRED"
@@ -61,6 +61,12 @@ func (t target) server() string {
 		return t.Socket
 	}
 	return net.JoinHostPort(t.Host, t.Port)
+}
+
+// local reports whether nobody can listen on the way.
+func (t target) local() bool {
+	ip := net.ParseIP(t.Host)
+	return t.Socket != "" || t.Host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // resolve finds the administrator's connection: the URL, the MYSQL_* variables, the defaults. It reads the files they name and makes no

@@ -3,6 +3,7 @@
 package mysql
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,18 +119,21 @@ func TestTLSModesMeanWhatTheMySQLClientsMean(t *testing.T) {
 		server      *shop
 		encrypted   bool
 		says        string // "": it is let in
+		host        string // "": 127.0.0.1
 	}{
-		{"preferred", "", named, true, ""},
-		{"preferred, without TLS there", "", plain, false, ""},
-		{"disabled", "ssl-mode=DISABLED", named, false, ""},
-		{"required", "ssl-mode=REQUIRED", elsewhere, true, ""},
-		{"required, without TLS there", "ssl-mode=REQUIRED", plain, false, "TLS"},
-		{"an authority is given", "ssl-ca=" + ours, elsewhere, true, ""},
-		{"another authority is given", "ssl-ca=" + theirs, named, false, "unknown authority"},
-		{"identity", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + ours, named, true, ""},
-		{"identity of another", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + ours, elsewhere, false, "127.0.0.1"},
+		{"preferred, from afar", "", named, true, "", afar},
+		{"preferred, from afar, without TLS there", "", plain, false, "", afar},
+		{"preferred", "", named, true, "", ""},
+		{"preferred, without TLS there", "", plain, false, "", ""},
+		{"disabled", "ssl-mode=DISABLED", named, false, "", ""},
+		{"required", "ssl-mode=REQUIRED", elsewhere, true, "", ""},
+		{"required, without TLS there", "ssl-mode=REQUIRED", plain, false, "TLS", ""},
+		{"an authority is given", "ssl-ca=" + ours, elsewhere, true, "", ""},
+		{"another authority is given", "ssl-ca=" + theirs, named, false, "unknown authority", ""},
+		{"identity", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + ours, named, true, "", ""},
+		{"identity of another", "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + ours, elsewhere, false, "127.0.0.1", ""},
 	} {
-		test.server.Env[urlVariable] = test.server.AdminURL("shop") + "?" + test.query
+		test.server.Env[urlVariable] = strings.Replace(test.server.AdminURL("shop"), "127.0.0.1", cmp.Or(test.host, "127.0.0.1"), 1) + "?" + test.query
 		opened, err := Provider{}.Open(harness.Within(t, 60*time.Second), test.server.Settings())
 		if test.says != "" {
 			if err == nil || !strings.Contains(err.Error(), test.says) {

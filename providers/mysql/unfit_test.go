@@ -43,6 +43,7 @@ const (
 	fakeCapabilities = 1 | 1<<3 | 1<<9 | 1<<15 | 1<<16 | 1<<17 | 1<<19 // long passwords, a database, protocol 4.1, 20 bytes to sign, several statements and results, plugins
 	fakeStatus       = 2                                               // autocommit
 	fakeMore         = 8                                               // more results follow
+	fakeScramble     = "12345678901234567890"                          // to be signed
 )
 
 func (f fakeServer) serve(conn net.Conn) error {
@@ -80,14 +81,14 @@ func (f fakeServer) serve(conn net.Conn) error {
 func greet(conn net.Conn, plugin string) error {
 	w := &packets{}
 	b := append([]byte("\x0a10.11.6-MariaDB\x00"), 7, 0, 0, 0)
-	b = append(b, "12345678\x00"...)
+	b = append(b, fakeScramble[:8]+"\x00"...)
 	b = binary.LittleEndian.AppendUint16(b, fakeCapabilities&0xffff)
 	b = append(b, 45)
 	b = binary.LittleEndian.AppendUint16(b, fakeStatus)
 	b = binary.LittleEndian.AppendUint16(b, fakeCapabilities>>16)
 	b = append(b, 21)
 	b = append(b, make([]byte, 10)...)
-	w.packet(append(b, "901234567890\x00"+plugin+"\x00"...))
+	w.packet(append(b, fakeScramble[8:]+"\x00"+plugin+"\x00"...))
 	_, err := conn.Write(w.bytes)
 	return err
 }

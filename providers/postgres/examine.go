@@ -83,7 +83,7 @@ func (e *examination) server() error {
 			e.add(providers.OK, "", "", "PostgreSQL %s answers as its primary", column(version))
 		}
 		if column(tls) != "t" && !e.local() {
-			e.add(providers.Warn, "P3", "use sslmode=verify-full", "what is read and written crosses the network in clear (passwords do not)")
+			e.add(providers.Warn, "P3", "use sslmode=verify-full", "what is read and written crosses the network in clear, and whoever is on the way can change it, or ask for the password (require_auth=scram-sha-256 gives none)")
 		}
 		var epoch int64
 		if _, err := fmt.Sscan(column(clock), &epoch); err == nil {

@@ -18,7 +18,7 @@ func Unfit(t *testing.T, kind Kind, answers map[string]func(net.Conn) error, url
 	for name, serve := range answers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &Shop{T: t, kind: kind, Run: "r7k2", Env: map[string]string{kind.URLVariable: url(listen(t, serve))}}
+			s := &Shop{T: t, kind: kind, Run: "r7k2", Env: map[string]string{kind.URLVariable: url(Listen(t, serve))}}
 			s.Session = s.Open(s.Settings())
 			l := providers.Lease{Provider: kind.Name, ID: "wc_readonly_r7k2_abcdefghij2", Scope: map[string]string{providers.ScopeGroup: "readonly", "host": "%"}}
 			beingMade := l
@@ -59,8 +59,8 @@ func Unfit(t *testing.T, kind Kind, answers map[string]func(net.Conn) error, url
 	}
 }
 
-// listen serves connections until the test ends.
-func listen(t *testing.T, serve func(net.Conn) error) (address string) {
+// Listen serves connections until the test ends.
+func Listen(t *testing.T, serve func(net.Conn) error) (address string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
