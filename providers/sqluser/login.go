@@ -55,10 +55,21 @@ func (l *Login[C]) Use(ctx context.Context, f func(C) error) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the connection to %s: %w", l.server, ctx.Err())
 	}
+	ended := false
 	defer func() {
+		if !ended { // a panic, in the middle of an answer
+			l.disconnect()
+		}
 		l.used = time.Now()
 		l.turn <- struct{}{}
 	}()
+	err := l.use(ctx, f)
+	ended = true
+	return err
+}
+
+// use is Use for who has the turn.
+func (l *Login[C]) use(ctx context.Context, f func(C) error) error {
 	if l.closed {
 		return errors.New("the session is closed")
 	}
