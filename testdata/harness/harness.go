@@ -5,7 +5,6 @@
 package harness
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,17 +21,6 @@ func Missing(t testing.TB, format string, args ...any) {
 		t.Fatalf("missing in a full test run (testdata/servers/install installs it): "+format, args...)
 	}
 	t.Skipf("not a full test run (make test), and missing: "+format, args...)
-}
-
-// FreePort returns a TCP port of 127.0.0.1 that was free a moment ago.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // Cache is the directory of servers built once: $XDG_CACHE_HOME/with-creds/servers, else ~/.cache/with-creds/servers.
