@@ -93,8 +93,8 @@ func startMonitor(slave int) (*monitor, error) {
 	return m, nil
 }
 
-// start has the command started. fds are its three streams; tty is the real terminal.
-func (m *monitor) start(o order, fds [3]int, tty int) (pid int, err error) {
+// hand gives the monitor the command's three streams and the real terminal.
+func (m *monitor) hand(fds [3]int, tty int) error {
 	rights := unix.UnixRights(fds[0], fds[1], fds[2], tty)
 	sent := errors.New("closed")
 	raw, err := m.socket.SyscallConn()
@@ -105,9 +105,14 @@ func (m *monitor) start(o order, fds [3]int, tty int) (pid int, err error) {
 		})
 	}
 	if err = errors.Join(err, sent); err != nil {
-		return 0, fmt.Errorf("handing over the streams: %w", err)
+		return fmt.Errorf("handing over the streams: %w", err)
 	}
 	go m.receive()
+	return nil
+}
+
+// start has the command started.
+func (m *monitor) start(o order) (pid int, err error) {
 	o.Do = toStart
 	m.tell(o)
 	e, ok := m.answer(func(e event) bool { return e.Pid > 0 || e.Errno != 0 || e.Failed != "" }, time.Minute)

@@ -23,16 +23,18 @@ type pty struct {
 	pump          *pump
 }
 
+var errNoPty = errors.New("making a pseudo-terminal")
+
 // openPty makes a pair. The master is non-blocking.
 func openPty() (master, slave int, err error) {
 	master, err = unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return -1, -1, fmt.Errorf("making a pseudo-terminal: /dev/ptmx: %w", err)
+		return -1, -1, fmt.Errorf("%w: /dev/ptmx: %w", errNoPty, err)
 	}
 	slave, err = openSlave(master)
 	if err != nil {
 		_ = unix.Close(master)
-		return -1, -1, fmt.Errorf("making a pseudo-terminal: %w", err)
+		return -1, -1, fmt.Errorf("%w: %w", errNoPty, err)
 	}
 	return master, slave, nil
 }

@@ -38,7 +38,11 @@ func Start(o Options) (*Child, error) {
 		return nil, err
 	}
 	fail := func(doing string, err error) error {
-		return &StartError{Command: o.Argv[0], Code: codeFailed, Err: fmt.Errorf("%s: %w", doing, err)}
+		e := &StartError{Command: o.Argv[0], Code: codeFailed, Err: fmt.Errorf("%s: %w", doing, err)}
+		if errors.Is(err, errNoPty) {
+			e.Advice = "a command on a terminal is masked through one, which needs devpts and /proc: pipe its output (| cat), or --mask off"
+		}
+		return e
 	}
 	if o.Dir != "" {
 		if info, err := os.Stat(o.Dir); err != nil {
@@ -61,7 +65,11 @@ func Start(o Options) (*Child, error) {
 	signal.Notify(c.changes, unix.SIGCHLD)
 	front := c.term != nil && c.term.eager && c.term.foreground()
 	if c.term != nil && c.term.pty != nil {
-		err = c.spawnInSession(path, p.fds, front)
+		if err := c.openSession(p.fds); err != nil {
+			c.abandon()
+			return nil, fail("preparing its session", err)
+		}
+		err = c.spawnInSession(path, front)
 	} else {
 		c.pid, err = spawn(path, o, p.fds)
 	}
@@ -99,19 +107,29 @@ func spawn(path string, o Options, fds [3]int) (int, error) {
 	return pid, err
 }
 
-// spawnInSession starts a program by way of the monitor, in a session whose terminal is the pty.
-func (c *Child) spawnInSession(path string, fds [3]int, front bool) (err error) {
+// openSession starts the monitor in a session whose terminal is the pty, and hands it the command's streams. Its error is never the
+// command's, whatever the system calls it.
+func (c *Child) openSession(fds [3]int) (err error) {
 	p := c.term.pty
-	if p.monitor, err = startMonitor(p.slave); err != nil {
-		return err
+	if p.monitor, err = startMonitor(p.slave); err == nil {
+		c.brood.own = append(c.brood.own, p.monitor.pid)
+		err = p.monitor.hand(fds, c.term.fd)
 	}
-	c.brood.own = append(c.brood.own, p.monitor.pid)
+	if err != nil {
+		return fmt.Errorf("%w: its monitor: %w", errNoPty, err)
+	}
+	return nil
+}
+
+// spawnInSession starts a program by way of the monitor. Its error is the program's.
+func (c *Child) spawnInSession(path string, front bool) (err error) {
+	p := c.term.pty
 	o := order{Path: path, Argv: c.o.Argv, Env: c.o.Env, Dir: c.o.Dir, Front: front}
 	if front { // before the command can ask the terminal anything
 		o.Modes, o.Raw = c.term.prepare()
 		p.lineEnds(p.shared)
 	}
-	c.pid, err = p.monitor.start(o, fds, c.term.fd)
+	c.pid, err = p.monitor.start(o)
 	p.releaseSlave()
 	if err != nil {
 		c.term.take(c.term.modes)

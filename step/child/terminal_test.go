@@ -555,3 +555,21 @@ func TestAsInitOfAContainerOrphansAreReapedAndTheCodeIsKept(t *testing.T) {
 		t.Errorf("exit %d %q %q", code, out, errs)
 	}
 }
+
+func TestWhereThereCanBeNoPseudoTerminalTheErrorSaysWhatToDo(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may mount")
+	}
+	needs(t, "unshare")
+	for name, gone := range map[string]string{"no devpts": "/dev/pts", "no /proc": "/proc"} {
+		t.Run(name, func(t *testing.T) {
+			s := newScreen(t, wrapping{Mask: "x"})
+			got := s.command("unshare -m sh -c 'mount -t tmpfs none " + gone + "; w true; echo co\"\"de $?'")
+			for _, want := range []string{"making a pseudo-terminal", "--mask off", "code 125"} {
+				if !strings.Contains(got, want) {
+					t.Errorf("%q: no %q", got, want)
+				}
+			}
+		})
+	}
+}
