@@ -40,11 +40,13 @@ func (w *wait) stopped(sig syscall.Signal) {
 		sig = unix.SIGTSTP // which the kernel holds back where nobody would continue this process
 		asks = true
 	}
-	if had || asks {
-		// The rest of the job would have been stopped with the command, had it been in this group.
-		w.signalMates(t.group, sig)
-	}
-	if w.halt(sig) || sig == unix.SIGTSTP {
+	stopped := w.halt(sig, func() {
+		if had || asks {
+			// The rest of the job would have been stopped with the command, had it been in this group.
+			w.signalMates(t.group, sig)
+		}
+	})
+	if stopped || sig == unix.SIGTSTP {
 		w.resume()
 		return
 	}
@@ -84,10 +86,10 @@ func (w *wait) regain() {
 	}
 }
 
-// halt stops this process and reports whether it was stopped. The SIGCONT that ended that is taken from the signals: the
-// command gets one of its own when it is its turn.
-func (w *wait) halt(sig syscall.Signal) bool {
-	long := halt(sig)
+// halt stops the others of the job and this process, and reports whether that was stopped. The SIGCONT that ended it is taken
+// from the signals: the command gets one of its own when it is its turn.
+func (w *wait) halt(sig syscall.Signal, others func()) bool {
+	long := halt(sig, others)
 	late := time.After(100 * time.Millisecond)
 	for {
 		select {

@@ -40,7 +40,14 @@ func TestMain(m *testing.M) {
 var roles map[string]func([]string) int
 
 func init() {
-	roles = map[string]func([]string) int{"role:wrap": wrapper, "role:traps": traps, "role:root": root, "role:until": untilThere}
+	roles = map[string]func([]string) int{"role:wrap": wrapper, "role:traps": traps, "role:root": root, "role:until": untilThere, "role:continued": continued}
+}
+
+// continued stops itself with the rest of a job that is continued as soon as that rest has stopped.
+func continued([]string) int {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGCONT)
+	halt(syscall.SIGTSTP, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGCONT) })
+	return 0
 }
 
 // root stays for a while as nobody but root may end it, and says so with a file.

@@ -2,7 +2,6 @@ package child
 
 import (
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -139,19 +138,8 @@ func setModes(fd int, modes *unix.Termios) error {
 	return withoutTTOU(func() error { return unix.IoctlSetTermios(fd, unix.TCSETSW, modes) })
 }
 
-// withoutTTOU keeps the kernel from stopping this process for touching the terminal from the background. The signal is
-// blocked in one thread only: ignoring it would be inherited by a command started meanwhile.
-func withoutTTOU(f func() error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var block, before unix.Sigset_t
-	block.Val[0] |= 1 << (unix.SIGTTOU - 1)
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &before); err != nil {
-		return err
-	}
-	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }()
-	return f()
-}
+// withoutTTOU keeps the kernel from stopping this process for touching the terminal from the background.
+func withoutTTOU(f func() error) error { return blocking(unix.SIGTTOU, f) }
 
 // LineEnd is what ends a line that this process itself writes to f now: "\r\n" on a terminal that is in raw mode for the command's sake.
 func LineEnd(f *os.File) string {

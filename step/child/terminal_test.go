@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,6 +220,22 @@ print("got", open("/dev/tty").readline())
 		s.expect("fg\r\n")
 		s.send("line\n")
 		s.expect("got line")
+	})
+}
+
+func TestAJobThatIsContinuedWhileItStopsGoesOn(t *testing.T) {
+	cmd := exec.Command(self(t), "role:continued")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a group that the kernel stops
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	eventually(t, "its end", func() bool {
+		p, err := lookAt(cmd.Process.Pid)
+		if err == nil && p.state == 'T' {
+			t.Fatal("it is stopped, and nobody will continue it")
+		}
+		return err != nil || p.ended()
 	})
 }
 
