@@ -16,7 +16,7 @@ import (
 type pty struct {
 	master, slave int // slave: -1 once the command has it
 	monitor       *monitor
-	start         unix.Termios // the slave's modes before the command
+	like, start   unix.Termios // the terminal's modes, and what the pty made of them: what the command finds
 	shared        bool         // others write to the real terminal while the command has its keyboard
 	sinks         []*sink      // what writes to the real terminal
 	keys          keys
@@ -64,13 +64,26 @@ func newPty(like int) (*pty, error) {
 	}
 	p := &pty{master: master, slave: slave}
 	p.resize(like)
-	if modes, err := unix.IoctlGetTermios(like, unix.TCGETS); err == nil {
-		_ = unix.IoctlSetTermios(slave, unix.TCSETS, modes)
+	if fresh, ok := p.changed(); ok {
+		p.start = *fresh
 	}
-	if modes, err := unix.IoctlGetTermios(slave, unix.TCGETS); err == nil {
-		p.start = *modes
+	if modes, err := unix.IoctlGetTermios(like, unix.TCGETS); err == nil {
+		p.begin(modes)
 	}
 	return p, nil
+}
+
+// begin gives the pty the modes of the terminal, which a command that has not set any of its own then finds. The start of a job in the
+// background is no time to see them: the shell edits its lines in modes of its own.
+func (p *pty) begin(modes *unix.Termios) {
+	if _, changed := p.changed(); changed || *modes == p.like {
+		return
+	}
+	p.like = *modes
+	_ = unix.IoctlSetTermios(p.master, unix.TCSETS, modes)
+	if modes, err := unix.IoctlGetTermios(p.master, unix.TCGETS); err == nil {
+		p.start = *modes
+	}
 }
 
 // resize gives the pty the size of the terminal. The kernel tells its foreground group when that is a change (SIGWINCH).
@@ -83,6 +96,7 @@ func (p *pty) resize(like int) {
 // attach carries the keyboard of the terminal fd to the command, whose group becomes the pty's foreground. modes are what
 // the terminal is to have afterwards; the monitor puts them back should this process be killed.
 func (p *pty) attach(fd int, modes *unix.Termios) {
+	p.begin(modes)
 	p.monitor.keep(modes, p.raw(*modes))
 	_ = setModes(fd, p.raw(*modes))
 	p.lineEnds(p.shared)

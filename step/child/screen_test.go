@@ -30,23 +30,32 @@ type screen struct {
 const prompt = "$%$ "
 
 // newScreen starts an interactive bash on a terminal of 30 rows and 100 columns. In it, "w CMD…" runs a command under the
-// wrapper.
+// wrapper. The shell leaves the editing of its lines to the terminal.
 func newScreen(t *testing.T, w wrapping) *screen {
+	t.Helper()
+	return newScreenOf(t, w, "--noediting")
+}
+
+// newScreenOf starts a bash with options of its own.
+func newScreenOf(t *testing.T, w wrapping, options ...string) *screen {
 	t.Helper()
 	if w.Grace == 0 {
 		w.Grace = 5 * time.Second
 	}
-	options, err := json.Marshal(w)
+	wrapping, err := json.Marshal(w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\nexec %s role:wrap '%s' \"$@\"\n", self(t), options)
+	script := fmt.Sprintf("#!/bin/sh\nexec %s role:wrap '%s' \"$@\"\n", self(t), wrapping)
 	if err := os.WriteFile(filepath.Join(dir, "w"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("bash", "--norc", "--noprofile", "--noediting", "-i")
-	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "PS1="+prompt, "SELF="+self(t), "TERM=xterm", "HISTFILE=")
+	if err := os.WriteFile(filepath.Join(dir, "inputrc"), []byte("set enable-bracketed-paste off\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("bash", append(options, "--norc", "--noprofile", "-i")...)
+	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "PS1="+prompt, "SELF="+self(t), "TERM=xterm", "HISTFILE=", "INPUTRC="+dir+"/inputrc")
 	f, err := outer.StartWithSize(cmd, &outer.Winsize{Rows: 30, Cols: 100})
 	if err != nil {
 		t.Fatal(err)

@@ -252,6 +252,22 @@ func TestInTheBackgroundTheCommandIsStoppedForReading(t *testing.T) {
 	})
 }
 
+func TestAJobOfTheBackgroundFindsTheTerminalAsAnyOtherWhenItComesInFront(t *testing.T) {
+	withAndWithoutMask(t, func(t *testing.T, mask string) {
+		s := newScreenOf(t, wrapping{Mask: mask}) // it edits its lines, in modes of its own
+		plain := s.command("stty -a; stty size")
+		s.command("w sh -c 'read x; stty -a; stty size' &")
+		eventually(t, "a stopped job", func() bool { return strings.Contains(s.command("jobs"), "Stopped") })
+		s.send("fg\n")
+		s.expect("stty size'\r\n")
+		s.send("go\n")
+		s.expect("go\r\n")
+		if got := s.expect(prompt); !strings.HasSuffix(got, plain) { // before it, the echo once more where it was typed before the job was in front
+			t.Errorf("%q, of a job begun in front %q", got, plain)
+		}
+	})
+}
+
 func TestInTheBackgroundTheCommandRuns(t *testing.T) {
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
