@@ -345,7 +345,12 @@ func (s *session) putBack() {
 	if s.kept.Modes == nil {
 		return
 	}
-	if now, err := unix.IoctlGetTermios(s.tty, unix.TCGETS); err == nil && *now == *s.kept.Raw {
+	now, err := unix.IoctlGetTermios(s.tty, unix.TCGETS)
+	if err != nil {
+		return
+	}
+	now.Oflag = s.kept.Raw.Oflag // which has followed the command's
+	if *now == *s.kept.Raw {
 		_ = setModes(s.tty, s.kept.Modes)
 	}
 }

@@ -3,6 +3,7 @@ package child
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,11 @@ type pty struct {
 	sinks         []*sink      // what writes to the real terminal
 	keys          keys
 	pump          *pump
+
+	mu   sync.Mutex // the stream changes the real terminal's modes too
+	tty  int        // the real terminal, and the modes it is to have afterwards, while the command has its keyboard
+	held *unix.Termios
+	ends bool // the real terminal turns "\n" into "\r\n"
 }
 
 var errNoPty = errors.New("making a pseudo-terminal")
@@ -97,9 +103,8 @@ func (p *pty) resize(like int) {
 // the terminal is to have afterwards; the monitor puts them back should this process be killed.
 func (p *pty) attach(fd int, modes *unix.Termios) {
 	p.begin(modes)
-	p.monitor.keep(modes, p.raw(*modes))
-	_ = setModes(fd, p.raw(*modes))
-	p.lineEnds(p.shared)
+	p.monitor.keep(modes, raw(*modes))
+	p.hold(fd, modes)
 	p.monitor.front(true)
 	if p.pump == nil {
 		p.pump = &pump{from: fd, to: p.master, keys: &p.keys, gone: make(chan struct{}, 1)}
@@ -107,21 +112,55 @@ func (p *pty) attach(fd int, modes *unix.Termios) {
 	p.pump.start()
 }
 
-// raw is what the real terminal is set to while the command has its keyboard: all is done by the pty. Where others write to it
-// too ("with-creds -- psql | tee log"), it must go on post-processing, and the pty leaves that to it.
-func (p *pty) raw(m unix.Termios) *unix.Termios {
-	r := raw(m)
-	if p.shared {
-		r.Oflag = m.Oflag
-	}
-	return r
+// hold sets the real terminal to what it is while the command has its keyboard.
+func (p *pty) hold(fd int, modes *unix.Termios) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tty, p.held = fd, modes
+	p.set(p.shared && p.endsLines())
 }
 
-// lineEnds says whether the real terminal turns "\n" into "\r\n" now. The pty has done so already, which is undone then. (Turning
-// it off in the pty would be seen by the command, which saves its terminal's modes and puts them back when it likes.)
-func (p *pty) lineEnds(really bool) {
+// set makes the real terminal raw: all is done by the pty. Where others write to it too ("with-creds -- psql | tee log"), it must go on
+// post-processing, and the pty leaves that to it, which says ends. (Turning it off in the pty would be seen by the command, which saves
+// its terminal's modes and puts them back when it likes.)
+func (p *pty) set(ends bool) {
+	r := raw(*p.held)
+	if ends {
+		r.Oflag = p.held.Oflag
+	}
+	_ = setModes(p.tty, r)
+	p.undo(ends)
+}
+
+// undo says whether "\n" is to be written for the "\r\n" that the pty has made of it already.
+func (p *pty) undo(ends bool) {
+	p.ends = ends
 	for _, s := range p.sinks {
-		s.undo.Store(really)
+		s.undo.Store(ends)
+	}
+}
+
+// endsLines reports whether the pty turns "\n" into "\r\n". A command that draws turns it off.
+func (p *pty) endsLines() bool {
+	const both = unix.OPOST | unix.ONLCR
+	modes, err := unix.IoctlGetTermios(p.master, unix.TCGETS)
+	return err == nil && modes.Oflag&both == both
+}
+
+// follow is called by the stream when it has read something, and when there is nothing more to read: idle. What was written while the
+// pty post-processed looks right on a terminal that does not, and not the other way round; so the real terminal stops at once,
+// and goes on when all that was written before is passed on.
+func (p *pty) follow(idle bool) {
+	if !p.shared {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == nil {
+		return
+	}
+	if ends := p.endsLines(); ends != p.ends && (idle || !ends) {
+		p.set(ends)
 	}
 }
 
@@ -129,7 +168,10 @@ func (p *pty) lineEnds(really bool) {
 func (p *pty) detach() {
 	p.pump.stop()
 	p.monitor.front(false)
-	p.lineEnds(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = nil
+	p.undo(true)
 }
 
 // restored is told when the real terminal has its modes again.

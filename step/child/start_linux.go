@@ -127,7 +127,6 @@ func (c *Child) spawnInSession(path string, front bool) (err error) {
 	o := order{Path: path, Argv: c.o.Argv, Env: c.o.Env, Dir: c.o.Dir, Front: front}
 	if front { // before the command can ask the terminal anything
 		o.Modes, o.Raw = c.term.prepare()
-		p.lineEnds(p.shared)
 	}
 	c.pid, err = p.monitor.start(o)
 	p.releaseSlave()
@@ -243,7 +242,7 @@ func (c *Child) copyPty(made *pty, i int, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	s.tty, s.keys = true, &made.keys
+	s.tty, s.keys, s.follow = true, &made.keys, made.follow
 	s.sink.undo.Store(true)
 	made.sinks = append(made.sinks, s.sink)
 	c.streams = append(c.streams, s)

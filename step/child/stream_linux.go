@@ -26,8 +26,9 @@ type stream struct {
 	name   string
 	sink   *sink
 	masked io.WriteCloser
-	tty    bool  // src is a pseudo-terminal's master, which stays open after run
-	keys   *keys // what is typed there; nil: nobody does
+	tty    bool            // src is a pseudo-terminal's master, which stays open after run
+	keys   *keys           // what is typed there; nil: nobody does
+	follow func(idle bool) // is told of each read, and when there is nothing more to read; may be nil
 
 	wake int // an eventfd: there is something in asks
 	asks chan ask
@@ -91,6 +92,7 @@ func (s *stream) run() {
 		n, err := unix.Read(s.src, buf)
 		switch {
 		case n > 0:
+			s.told(false)
 			if err := s.pass(buf[:n]); err != nil {
 				s.sink.fail(err)
 			}
@@ -112,11 +114,18 @@ func (s *stream) run() {
 				return
 			}
 		default:
+			s.told(true)
 			s.wait()
 		}
 		if s.sink.failure() != nil && !s.tty {
 			return // which closes the pipe: the command gets SIGPIPE. A terminal is read on, as one that nobody looks at.
 		}
+	}
+}
+
+func (s *stream) told(idle bool) {
+	if s.follow != nil {
+		s.follow(idle)
 	}
 }
 

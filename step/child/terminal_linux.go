@@ -36,6 +36,9 @@ func openTerminal(fds [3]int) *terminal {
 		t.close()
 		return nil
 	}
+	// Ignored, as they are in the $( ) of an interactive shell, they would keep the command from asking: it would read an error.
+	setAction(unix.SIGTTIN, &action{})
+	setAction(unix.SIGTTOU, &action{})
 	t.eager = t.is(fds[0]) && !isPipe(fds[1]) && !isPipe(fds[2]) && len(mates(t.group)) == 0
 	return t
 }
@@ -92,10 +95,9 @@ func (t *terminal) prepare() (modes, rawModes *unix.Termios) {
 	if err != nil {
 		return nil, nil
 	}
-	rawModes = t.pty.raw(*modes)
 	t.given, t.modes = true, modes
-	_ = setModes(t.fd, rawModes)
-	return modes, rawModes
+	t.pty.hold(t.fd, modes)
+	return modes, raw(*modes)
 }
 
 // take gets the terminal back for this process's group, with the modes it had.

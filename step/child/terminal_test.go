@@ -68,6 +68,23 @@ func TestOutputOnATerminalIsMasked(t *testing.T) {
 	}
 }
 
+func TestACommandWhoseOutputIsCapturedDrawsOnTheTerminalAsItLikes(t *testing.T) {
+	withAndWithoutMask(t, func(t *testing.T, mask string) {
+		s := newScreen(t, wrapping{Mask: mask})
+		before := s.modes()
+		s.send(`x=$(w sh -c 'stty -opost <&2; printf "1\n2\n3" >&2; read line <&2; stty opost <&2; printf "4\n5\n" >&2; read line <&2; echo choice'); echo "got $x"` + "\n")
+		s.expect("1\n2\n3")
+		s.send("\n")
+		s.expect("4\r\n5\r\n")
+		s.send("\n")
+		s.expect("got choice\r\n")
+		s.expect(prompt)
+		if s.modes() != before {
+			t.Error("the terminal was not put back")
+		}
+	})
+}
+
 func TestAPromptWithoutALineEndAppearsAtOnce(t *testing.T) {
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
