@@ -56,25 +56,49 @@ func TestOrderIsKeptWhereBothStreamsAreOneFile(t *testing.T) {
 			t.Errorf("%q", b)
 		}
 	})
-	t.Run("a file opened twice is two", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "log")
-		var fds []int
-		for range 2 {
-			f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			fd, err := descriptor(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fds = append(fds, fd)
+}
+
+func TestTwoDescriptorsAreOneOutputWhereWhatIsWrittenEndsUpInOneSequence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	open := func(flags int) int {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|flags, 0o600)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if sameOutput(fds[0], fds[1]) || !sameOutput(fds[0], fds[0]) {
-			t.Error("taken for one")
+		t.Cleanup(func() { f.Close() })
+		fd, err := descriptor(f)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		return fd
+	}
+	again := func(fd int) int {
+		n, err := unix.Dup(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Close(n) })
+		return n
+	}
+	once, appended := open(0), open(os.O_APPEND)
+	for name, c := range map[string]struct {
+		a, b         int
+		one, oneLock bool
+	}{
+		"itself":                       {once, once, true, true},
+		"opened once":                  {once, again(once), true, true},
+		"opened twice":                 {once, open(0), false, false},
+		"appended to twice":            {appended, open(os.O_APPEND), true, false},
+		"appended to by one of two":    {appended, once, false, false},
+		"appended to, and opened once": {appended, again(appended), true, true},
+	} {
+		if got := sameOutput(c.a, c.b); got != c.one {
+			t.Errorf("%s: one output is %v", name, got)
+		}
+		if got := oneLock(c.a, c.b); got != c.oneLock { // where kcmp(2) is denied
+			t.Errorf("%s: one open file by its locks is %v", name, got)
+		}
+	}
 }
 
 func TestBytesLeaveAsSoonAsTheyAreWritten(t *testing.T) {
