@@ -21,6 +21,13 @@
 // ignored in the command: the Go runtime installs its own handlers before any of this code runs, and keeps no record of
 // what was there that a program may read.
 //
+// What is typed while a masked command runs, and not read by it, is not there for the shell afterwards: it has gone to the pseudo-terminal,
+// and ends with that. To type it for the user once more takes TIOCSTI, which most systems forbid by now, and with good reason: what
+// is in a pseudo-terminal's queue a command may have put there itself, for the shell of the user to execute.
+//
+// A masked stream that is not a terminal is a pipe to the command. So the write that cannot be passed on (a full disk, /dev/full) succeeds, and the next one ends
+// the command with SIGPIPE, where without the mask each would have failed with the error of its own. Result.Output has that error.
+//
 // # Platforms
 //
 // Linux has all of it. Elsewhere the command runs in the foreground of whatever terminal there is, signals are forwarded,
