@@ -19,6 +19,7 @@ import (
 )
 
 func TestExitCodeIsTheCommandsOwn(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		for _, code := range []int{0, 1, 7, 125, 126, 127, 255} {
 			if got, _, _ := run(t, wrapped(t, wrapping{Mask: mask}, "sh", "-c", fmt.Sprintf("exit %d", code))); got != code {
@@ -29,6 +30,7 @@ func TestExitCodeIsTheCommandsOwn(t *testing.T) {
 }
 
 func TestExitCodeOfAKilledCommandIs128PlusTheSignal(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGKILL, unix.SIGSEGV, unix.SIGPIPE, unix.SIGTERM, unix.SIGUSR1, unix.Signal(40)} {
 		path := filepath.Join(t.TempDir(), "report")
 		code, _, _ := run(t, wrapped(t, wrapping{Report: path}, "sh", "-c", fmt.Sprintf("ulimit -c 0; kill -%d $$", sig)))
@@ -112,11 +114,13 @@ func TestACommandThatCannotStartHasTheExitCodeOfEnv(t *testing.T) {
 }
 
 func TestCommandIsLookedUpInItsOwnPath(t *testing.T) {
+	t.Parallel()
 	dir, other := t.TempDir(), t.TempDir()
-	for path, mode := range map[string]os.FileMode{dir + "/tool": 0o644, other + "/tool": 0o755, dir + "/here": 0o755} {
-		if err := os.WriteFile(path, []byte("#!/bin/sh\necho $0\n"), mode); err != nil {
-			t.Fatal(err)
-		}
+	for _, path := range []string{dir + "/tool", other + "/tool", dir + "/here"} {
+		program(t, path, "#!/bin/sh\necho $0\n")
+	}
+	if err := os.Chmod(dir+"/tool", 0o644); err != nil {
+		t.Fatal(err)
 	}
 	for _, c := range []struct{ path, name, want string }{
 		{dir + ":" + other, "tool", other + "/tool"}, // the first is not executable: the search goes on
@@ -131,10 +135,9 @@ func TestCommandIsLookedUpInItsOwnPath(t *testing.T) {
 }
 
 func TestAScriptWithoutAFirstLineIsRunByTheShell(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(path, []byte("echo \"$0 $1\"; exit 3\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program(t, path, "echo \"$0 $1\"; exit 3\n")
 	code, out, _ := run(t, wrapped(t, wrapping{}, path, "an argument"))
 	if code != 3 || out != path+" an argument\n" {
 		t.Errorf("%d %q", code, out)
@@ -146,6 +149,7 @@ func TestAScriptWithoutAFirstLineIsRunByTheShell(t *testing.T) {
 }
 
 func TestLongArgumentListsArriveWhole(t *testing.T) {
+	t.Parallel()
 	argv := []string{"sh", "-c", `printf '%s\n' "$@" | sha256sum`, "sh"}
 	h := sha256.New()
 	for i := range 2000 {
@@ -162,6 +166,7 @@ func TestLongArgumentListsArriveWhole(t *testing.T) {
 }
 
 func TestStdinAndStdoutAreBinarySafe(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		const total = 100 << 20
 		cmd := wrapped(t, wrapping{Mask: mask}, "cat")
@@ -197,6 +202,7 @@ func TestStdinAndStdoutAreBinarySafe(t *testing.T) {
 }
 
 func TestWhatIsLeftInStdinIsLeftForTheNext(t *testing.T) {
+	t.Parallel()
 	// A wrapper that read ahead would take the second line.
 	cmd := wrapped(t, wrapping{Mask: "x"}, "sh", "-c", "read line; echo got $line")
 	r, w, err := os.Pipe()
@@ -216,6 +222,7 @@ func TestWhatIsLeftInStdinIsLeftForTheNext(t *testing.T) {
 }
 
 func TestInheritedDescriptorsReachTheCommand(t *testing.T) {
+	t.Parallel()
 	// make's jobserver is handed down so.
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		script := []string{"sh", "-c", "cat <&3; cat <&4; ls /proc/self/fd"}
@@ -240,6 +247,7 @@ func TestInheritedDescriptorsReachTheCommand(t *testing.T) {
 }
 
 func TestLimitsAndGroupAreAsWithoutTheWrapper(t *testing.T) {
+	t.Parallel()
 	script := "ulimit -c; ulimit -n; umask; pwd"
 	plain, err := exec.Command("sh", "-c", script).Output()
 	if err != nil {

@@ -24,6 +24,8 @@ import (
 
 // The test binary plays with-creds' own part in a process of its own: "wrap [options] -- CMD…" is a run without
 // credentials. Other roles are commands that tell what they see.
+//
+// A test that calls Start in this process, or looks for a process by a name that others use, is not parallel.
 func TestMain(m *testing.M) {
 	if code, ok := Monitor(os.Args); ok {
 		os.Exit(code)
@@ -193,6 +195,16 @@ func (r *replacer) Write(p []byte) (int, error) {
 }
 
 func (r *replacer) Close() error { return nil }
+
+// program writes a file that can be executed at once: nothing is started while it is open for writing, which would hold it open too (ETXTBSY).
+func program(t *testing.T, path, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // wrapped returns a command line that runs argv under a wrapper process.
 func wrapped(t *testing.T, w wrapping, argv ...string) *exec.Cmd {

@@ -17,6 +17,7 @@ import (
 const daemon = `setsid sh -c 'sh -c "echo \$\$ > %s; exec %s" </dev/null >/dev/null 2>&1 &' ; while ! test -s %[1]s; do sleep 0.01; done`
 
 func TestDaemonsAreGoneAfterWait(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		dir := t.TempDir()
 		pids, out := filepath.Join(dir, "pid"), filepath.Join(dir, "report")
@@ -38,11 +39,10 @@ func TestDaemonsAreGoneAfterWait(t *testing.T) {
 }
 
 func TestADaemonThatIgnoresTermIsKilledAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	pids := filepath.Join(t.TempDir(), "pid")
 	script := filepath.Join(t.TempDir(), "stubborn")
-	if err := os.WriteFile(script, fmt.Appendf(nil, "#!/bin/sh\ntrap '' TERM HUP\necho $$ > %s\nwhile :; do sleep 1; done\n", pids), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program(t, script, fmt.Sprintf("#!/bin/sh\ntrap '' TERM HUP\necho $$ > %s\nwhile :; do sleep 1; done\n", pids))
 	leave := fmt.Sprintf("(setsid %s </dev/null >/dev/null 2>&1 &); while ! test -s %s; do sleep 0.01; done", script, pids)
 	start := time.Now()
 	code, _, _ := run(t, wrapped(t, wrapping{Grace: 500 * time.Millisecond}, "sh", "-c", leave))
@@ -60,9 +60,10 @@ func TestADaemonThatIgnoresTermIsKilledAfterTheGrace(t *testing.T) {
 }
 
 func TestTheWholeTreeIsGoneWhenTheCommandIsKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	script := fmt.Sprintf(`for i in 1 2 3; do (setsid sh -c 'trap "" TERM; echo $$ > %s/'$i'; while :; do sleep 0.5; done' &); done; trap "" TERM; echo ready; while :; do sleep 0.5; done`, dir)
-	const grace = 4 * time.Second
+	const grace = time.Second
 	cmd := wrapped(t, wrapping{Grace: grace}, "sh", "-c", script)
 	_, wait := begin(t, cmd)
 	var pids []int
@@ -86,11 +87,10 @@ func TestTheWholeTreeIsGoneWhenTheCommandIsKilled(t *testing.T) {
 }
 
 func TestProcessesThatKeepStartingOthersAreEnded(t *testing.T) {
+	t.Parallel()
 	// Each of them starts its successor and ends; none is there long enough to be asked first and killed later.
 	path := filepath.Join(t.TempDir(), "hop")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\ntrap '' TERM\nsetsid $0 >/dev/null 2>&1 &\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program(t, path, "#!/bin/sh\ntrap '' TERM\nsetsid $0 >/dev/null 2>&1 &\n")
 	code, _, errs := run(t, wrapped(t, wrapping{Grace: 200 * time.Millisecond}, "sh", "-c", path+" & sleep 0.2"))
 	if code != 0 || strings.Contains(errs, "warning") {
 		t.Errorf("exit %d %q", code, errs)
@@ -104,6 +104,7 @@ func TestProcessesThatKeepStartingOthersAreEnded(t *testing.T) {
 }
 
 func TestZombiesAreReapedWhileTheCommandRuns(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cmd := wrapped(t, wrapping{}, "sh", "-c", fmt.Sprintf(`for i in 1 2 3 4 5; do (setsid sh -c "echo \$\$ > %s/$i; sleep 0.05" &); done; echo ready; exec sleep 60`, dir))
 	_, wait := begin(t, cmd)
@@ -197,6 +198,7 @@ func TestStatLinesWithAnyNameAreRead(t *testing.T) {
 }
 
 func TestChildrenAreFoundWithoutTheKernelsList(t *testing.T) {
+	t.Parallel()
 	cmd := wrapped(t, wrapping{}, "sleep", "60")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

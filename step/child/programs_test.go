@@ -32,9 +32,7 @@ func newPane(t *testing.T, w wrapping, rc ...string) *pane {
 	}
 	p := &pane{t: t, dir: t.TempDir()}
 	p.socket = filepath.Join(p.dir, "tmux")
-	if err := os.WriteFile(p.dir+"/w", fmt.Appendf(nil, "#!/bin/sh\nexec %s role:wrap '%s' \"$@\"\n", self(t), options), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program(t, p.dir+"/w", fmt.Sprintf("#!/bin/sh\nexec %s role:wrap '%s' \"$@\"\n", self(t), options))
 	rc = append(rc, "PS1='% '", "") // a shell between drops PS1 from the environment
 	if err := os.WriteFile(p.dir+"/rc", []byte(strings.Join(rc, "\n")), 0o600); err != nil {
 		t.Fatal(err)
@@ -90,6 +88,7 @@ func (p *pane) clear() {
 }
 
 func TestFullScreenProgramsWork(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		p := newPane(t, wrapping{Mask: mask})
 		numbers := filepath.Join(p.dir, "numbers")
@@ -174,6 +173,7 @@ func TestFullScreenProgramsWork(t *testing.T) {
 }
 
 func TestPsqlWorks(t *testing.T) {
+	t.Parallel()
 	needs(t, "psql")
 	server := harness.Postgres(t)
 	p := newPane(t, wrapping{Secrets: []string{server.Password}},
@@ -217,6 +217,7 @@ func TestPsqlWorks(t *testing.T) {
 }
 
 func TestColoursAreAsWithoutTheWrapper(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		for _, line := range []string{"ls --color=auto -d /tmp /bin", "echo needle in hay | grep --color=auto needle", "ls --color=auto -d /tmp | cat"} {

@@ -47,10 +47,7 @@ func newScreenOf(t *testing.T, w wrapping, options ...string) *screen {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\nexec %s role:wrap '%s' \"$@\"\n", self(t), wrapping)
-	if err := os.WriteFile(filepath.Join(dir, "w"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program(t, filepath.Join(dir, "w"), fmt.Sprintf("#!/bin/sh\nexec %s role:wrap '%s' \"$@\"\n", self(t), wrapping))
 	if err := os.WriteFile(filepath.Join(dir, "inputrc"), []byte("set enable-bracketed-paste off\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 )
 
 func TestSignalsAreForwardedOnce(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGWINCH, unix.SIGCONT, unix.SIGTSTP, 39} {
 		t.Run(sig.String(), func(t *testing.T) {
 			cmd := wrapped(t, wrapping{Mask: "x"}, self(t), "role:traps")
@@ -33,6 +34,7 @@ func TestSignalsAreForwardedOnce(t *testing.T) {
 }
 
 func TestSignalsReachTheWholeGroup(t *testing.T) {
+	t.Parallel()
 	cmd := wrapped(t, wrapping{}, "sh", "-c", `trap 'echo outer; wait; exit 4' TERM; sh -c 'trap "echo inner; exit" TERM; echo ready; while :; do sleep 0.02; done' & wait`)
 	out, wait := begin(t, cmd)
 	_ = cmd.Process.Signal(unix.SIGTERM)
@@ -42,6 +44,7 @@ func TestSignalsReachTheWholeGroup(t *testing.T) {
 }
 
 func TestACommandThatIgnoresTermIsKilledAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "report")
 	cmd := wrapped(t, wrapping{Grace: 600 * time.Millisecond, Report: path}, "sh", "-c", `trap '' TERM; echo ready; while :; do sleep 0.1; done`)
 	_, wait := begin(t, cmd)
@@ -82,6 +85,7 @@ func TestASecondSignalShortensTheGraceAndAThirdEndsIt(t *testing.T) {
 }
 
 func TestManySignalsEndACommandThatIgnoresThem(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "report")
 	cmd := wrapped(t, wrapping{Grace: time.Hour, Report: path}, "sh", "-c", `trap '' TERM INT; echo ready; while :; do sleep 0.05; done`)
 	_, wait := begin(t, cmd)
@@ -98,6 +102,7 @@ func TestManySignalsEndACommandThatIgnoresThem(t *testing.T) {
 }
 
 func TestTerminateEndsAStoppedCommand(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "report")
 	cmd := wrapped(t, wrapping{Terminate: 300 * time.Millisecond, Report: path, Grace: 30 * time.Second}, "sh", "-c", `echo ready; kill -STOP $$; echo no`)
@@ -111,6 +116,7 @@ func TestTerminateEndsAStoppedCommand(t *testing.T) {
 }
 
 func TestIgnoredSignalsStayIgnoredInTheCommand(t *testing.T) {
+	t.Parallel()
 	// nohup, and a script's background jobs.
 	cmd := wrapped(t, wrapping{}, "grep", "SigIgn", "/proc/self/status")
 	cmd.Args = append([]string{"sh", "-c", `trap '' HUP INT TSTP USR1 WINCH; exec "$0" "$@"`}, cmd.Args...)
@@ -136,6 +142,7 @@ func TestSignalsNeverIncludesTheRuntimesOwn(t *testing.T) {
 }
 
 func TestNoSignalOfTheCommandIsBlockedOrIgnored(t *testing.T) {
+	t.Parallel()
 	look := []string{"grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"}
 	without, err := exec.Command(look[0], look[1:]...).Output() // what runs the tests may have signals ignored that Go knows nothing of
 	if err != nil {

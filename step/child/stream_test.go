@@ -26,6 +26,7 @@ func mountedNoSuid(path string) bool {
 }
 
 func TestStdoutAndStderrStayTwoStreams(t *testing.T) {
+	t.Parallel()
 	code, out, errs := run(t, wrapped(t, wrapping{Mask: "hunter2"}, "sh", "-c", "echo out hunter2; echo err hunter2 >&2"))
 	if code != 0 || out != "out ***\n" || errs != "err ***\n" {
 		t.Errorf("%d %q %q", code, out, errs)
@@ -33,6 +34,7 @@ func TestStdoutAndStderrStayTwoStreams(t *testing.T) {
 }
 
 func TestOrderIsKeptWhereBothStreamsAreOneFile(t *testing.T) {
+	t.Parallel()
 	script := "for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done"
 	want := "o1\ne1\no2\ne2\no3\ne3\no4\ne4\no5\ne5\no6\ne6\no7\ne7\no8\ne8\no9\ne9\n"
 	t.Run("a pipe", func(t *testing.T) {
@@ -132,6 +134,7 @@ func TestBytesLeaveAsSoonAsTheyAreWritten(t *testing.T) {
 }
 
 func TestACommandThatClosesItsStdoutEarlyGoesOn(t *testing.T) {
+	t.Parallel()
 	code, out, errs := run(t, wrapped(t, wrapping{Mask: "x"}, "sh", "-c", "echo one; exec >&-; sleep 0.1; echo two >&2; exit 6"))
 	if code != 6 || out != "one\n" || errs != "two\n" {
 		t.Errorf("%d %q %q", code, out, errs)
@@ -139,6 +142,7 @@ func TestACommandThatClosesItsStdoutEarlyGoesOn(t *testing.T) {
 }
 
 func TestTheCommandGetsSigpipeWhenTheReaderIsGone(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		for _, script := range []string{
 			"exec yes",                               // writes without a pause
@@ -168,6 +172,7 @@ func TestTheCommandGetsSigpipeWhenTheReaderIsGone(t *testing.T) {
 }
 
 func TestAFullDiskEndsTheCommandAndIsReported(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)
@@ -198,6 +203,7 @@ func TestAFullDiskEndsTheCommandAndIsReported(t *testing.T) {
 }
 
 func TestASlowReaderHoldsTheCommandBack(t *testing.T) {
+	t.Parallel()
 	cmd := wrapped(t, wrapping{Mask: "x"}, "sh", "-c", "head -c 3000000 /dev/zero; echo done >&2")
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -220,6 +226,7 @@ func TestASlowReaderHoldsTheCommandBack(t *testing.T) {
 }
 
 func TestOutputIsWaitedForAfterTheCommandsEnd(t *testing.T) {
+	t.Parallel()
 	// A pager reads when it likes. Nothing is lost, whatever the grace is.
 	pid := filepath.Join(t.TempDir(), "pid")
 	cmd := wrapped(t, wrapping{Mask: "x", Grace: 100 * time.Millisecond, Pid: pid}, "head", "-c", "120000", "/dev/zero")
@@ -244,6 +251,7 @@ func TestOutputIsWaitedForAfterTheCommandsEnd(t *testing.T) {
 }
 
 func TestASignalEndsTheWaitForAReader(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path, pid := filepath.Join(dir, "report"), filepath.Join(dir, "pid")
 	cmd := wrapped(t, wrapping{Mask: "x", Grace: 300 * time.Millisecond, Report: path, Pid: pid}, "head", "-c", "120000", "/dev/zero")
@@ -271,6 +279,7 @@ func TestASignalEndsTheWaitForAReader(t *testing.T) {
 }
 
 func TestAProcessThatKeepsThePipeOpenDoesNotHangTheRun(t *testing.T) {
+	t.Parallel()
 	t.Run("a child of the command", func(t *testing.T) {
 		start := time.Now()
 		code, out, _ := run(t, wrapped(t, wrapping{Mask: "x", Grace: 300 * time.Millisecond}, "sh", "-c", `setsid sh -c 'trap "" TERM; sleep 60' & echo said`))
@@ -313,6 +322,7 @@ func TestAProcessThatKeepsThePipeOpenDoesNotHangTheRun(t *testing.T) {
 }
 
 func TestANonBlockingStdoutIsWrittenWhole(t *testing.T) {
+	t.Parallel()
 	// Node and others make a pipe they share non-blocking.
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 )
 
 func TestTheCommandSeesTheTerminalWhereItWouldHaveOne(t *testing.T) {
+	t.Parallel()
 	look := `for i in 0 1 2; do test -t $i && printf "tty " >&3 || printf "no " >&3; done`
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
@@ -45,6 +46,7 @@ func TestTheCommandSeesTheTerminalWhereItWouldHaveOne(t *testing.T) {
 }
 
 func TestTheCommandsTerminalIsLikeTheRealOne(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		plain := s.command("stty -a; stty size < /dev/tty; ps -o stat= -p $$ | tr -d S")
@@ -59,6 +61,7 @@ func TestTheCommandsTerminalIsLikeTheRealOne(t *testing.T) {
 }
 
 func TestOutputOnATerminalIsMasked(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t, wrapping{Mask: "hunter2"})
 	if got := s.command(`w sh -c 'printf "a hunt""er2\n"; printf "b hunt""er2\n" >&2; printf "c hunt""er2\n" > /dev/tty; printf "%s\n" d'`); got != "a ***\r\nb ***\r\nc ***\r\nd\r\n" {
 		t.Errorf("%q", got)
@@ -69,6 +72,7 @@ func TestOutputOnATerminalIsMasked(t *testing.T) {
 }
 
 func TestACommandWhoseOutputIsCapturedDrawsOnTheTerminalAsItLikes(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		before := s.modes()
@@ -106,6 +110,7 @@ func TestAPromptWithoutALineEndAppearsAtOnce(t *testing.T) {
 }
 
 func TestChangesOfTheWindowReachTheCommand(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		for _, line := range []string{"w sh -c \"$S\"", "w sh -c \"$S\" 2>&1 < /dev/tty"} {
 			s := newScreen(t, wrapping{Mask: mask})
@@ -168,6 +173,7 @@ func theCommand(t *testing.T, word string) (pid int) {
 }
 
 func TestCtrlCDoesNotBeginTheGraceAtATerminal(t *testing.T) {
+	t.Parallel()
 	// psql and many shells live on after it.
 	s := newScreen(t, wrapping{Mask: "x", Grace: 300 * time.Millisecond})
 	s.send("w sh -c 'trap \"echo interr\"\"upted\" INT; echo rea\"\"dy; sleep 1; sleep 1; echo liv\"\"ed' | sh -c 'trap \"\" INT; cat'\n")
@@ -178,6 +184,7 @@ func TestCtrlCDoesNotBeginTheGraceAtATerminal(t *testing.T) {
 }
 
 func TestCtrlZStopsTheJobAndTheShellContinuesIt(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		for name, line := range map[string]string{
 			"alone":         "w sed -u s/^/got-/",
@@ -217,6 +224,7 @@ func TestCtrlZStopsTheJobAndTheShellContinuesIt(t *testing.T) {
 }
 
 func TestCtrlZIsNotForgottenWhileTheCommandAsksForTheTerminal(t *testing.T) {
+	t.Parallel()
 	needs(t, "python3")
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		// It has been sent the signal of Ctrl-Z when it is stopped for its first read, as when somebody types it in that moment.
@@ -241,6 +249,7 @@ print("got", open("/dev/tty").readline())
 }
 
 func TestAJobThatIsContinuedWhileItStopsGoesOn(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command(self(t), "role:continued")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a group that the kernel stops
 	if err := cmd.Start(); err != nil {
@@ -257,6 +266,7 @@ func TestAJobThatIsContinuedWhileItStopsGoesOn(t *testing.T) {
 }
 
 func TestInTheBackgroundTheCommandIsStoppedForReading(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		s.command("w sh -c 'read x; echo got $x; sleep 0.2' &")
@@ -270,6 +280,7 @@ func TestInTheBackgroundTheCommandIsStoppedForReading(t *testing.T) {
 }
 
 func TestAJobOfTheBackgroundFindsTheTerminalAsAnyOtherWhenItComesInFront(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreenOf(t, wrapping{Mask: mask}) // it edits its lines, in modes of its own
 		plain := s.command("stty -a; stty size")
@@ -286,6 +297,7 @@ func TestAJobOfTheBackgroundFindsTheTerminalAsAnyOtherWhenItComesInFront(t *test
 }
 
 func TestInTheBackgroundTheCommandRuns(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		s.send("w sh -c 'sleep 0.3; echo do\"\"ne' & wait\n")
@@ -307,6 +319,7 @@ func TestInTheBackgroundTheCommandRuns(t *testing.T) {
 }
 
 func TestModesAreRestoredWhenTheCommandIsKilled(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		// Within a script, so that it is not the shell that puts them back.
@@ -319,6 +332,7 @@ func TestModesAreRestoredWhenTheCommandIsKilled(t *testing.T) {
 }
 
 func TestModesThatTheCommandSetsLast(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		if got := s.command(`w stty -echo; stty -a | grep -o -e '-echo\b'`); !strings.Contains(got, "-echo") {
@@ -333,6 +347,7 @@ func TestModesThatTheCommandSetsLast(t *testing.T) {
 }
 
 func TestModesAreRestoredWhenTheWrapperItselfIsKilled(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t, wrapping{Mask: "x"})
 	s.send(`sh -c 'w sleep 61.5; stty -a | grep -o -e "-*icanon" -e "-*opost"'` + "\n")
 	s.expect("\r\n")
@@ -375,6 +390,7 @@ func parentOf(t *testing.T, pid int) int {
 }
 
 func TestTheCommandOutlivesItsMonitor(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t, wrapping{Mask: "x"})
 	file := filepath.Join(t.TempDir(), "file")
 	s.send(`w sh -c 'trap "" HUP; echo rea""dy $$; while ! test -e ` + file + `; do sleep 0.05; done; exit 9'; echo code $?` + "\n")
@@ -395,6 +411,7 @@ func TestTheCommandOutlivesItsMonitor(t *testing.T) {
 }
 
 func TestWhatIsTypedIsSeenAtOnceAndASecretIsNot(t *testing.T) {
+	t.Parallel()
 	secret := "Z" + rand.Text()
 	s := newScreen(t, wrapping{Secrets: []string{secret}})
 	s.send("w sh -c 'echo rea\"\"dy; exec cat'\n")
@@ -425,6 +442,7 @@ func TestWhatIsTypedIsSeenAtOnceAndASecretIsNot(t *testing.T) {
 }
 
 func TestOurOwnLinesBeginAtTheLeft(t *testing.T) {
+	t.Parallel()
 	s := newScreen(t, wrapping{Mask: "x"})
 	if LineEnd(s.file) != "\n" {
 		t.Error("on a terminal as it is")
@@ -437,6 +455,7 @@ func TestOurOwnLinesBeginAtTheLeft(t *testing.T) {
 }
 
 func TestAPasswordIsAskedForOnTheTerminal(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		for name, line := range map[string]string{
 			"stdin":                       `w bash -c 'read -s -p "Pass""word: " x; echo; echo length ${#x}'`,
@@ -458,6 +477,7 @@ func TestAPasswordIsAskedForOnTheTerminal(t *testing.T) {
 }
 
 func TestAnInteractiveShellHasJobControlOfItsOwn(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		s.send("PS1='inner> ' w bash --norc --noprofile --noediting -i\n")
@@ -492,6 +512,7 @@ func TestAnInteractiveShellHasJobControlOfItsOwn(t *testing.T) {
 }
 
 func TestAHangUpEndsTheCommand(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		s.send("w sh -c 'echo rea\"\"dy $$; exec sleep 60'\n")
@@ -504,6 +525,7 @@ func TestAHangUpEndsTheCommand(t *testing.T) {
 }
 
 func TestAHangUpIsNoticedWhereItsSignalIsIgnored(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
 		s.command("trap '' HUP") // nohup
@@ -517,6 +539,7 @@ func TestAHangUpIsNoticedWhereItsSignalIsIgnored(t *testing.T) {
 }
 
 func TestOutputOnAnotherTerminalLooksLikeOne(t *testing.T) {
+	t.Parallel()
 	// A stream that is a terminal, but not this process's controlling one.
 	master, slave, err := outer.Open()
 	if err != nil {
@@ -539,6 +562,7 @@ func TestOutputOnAnotherTerminalLooksLikeOne(t *testing.T) {
 }
 
 func TestModesThatAreSavedBeforeTheTerminalIsGivenAreTheRealOnes(t *testing.T) {
+	t.Parallel()
 	// vim in a pipeline saves them, asks for the terminal, and puts back what it saved.
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		s := newScreen(t, wrapping{Mask: mask})
@@ -567,6 +591,7 @@ func alone(t *testing.T, w wrapping, before []string, argv ...string) *screen {
 }
 
 func TestCtrlZIsIgnoredWhereNobodyCouldContinueTheCommand(t *testing.T) {
+	t.Parallel()
 	withAndWithoutMask(t, func(t *testing.T, mask string) {
 		for name, before := range map[string][]string{
 			"leader of its session":    nil,
@@ -593,6 +618,7 @@ func TestCtrlZIsIgnoredWhereNobodyCouldContinueTheCommand(t *testing.T) {
 }
 
 func TestAsInitOfAContainerOrphansAreReapedAndTheCodeIsKept(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root may make a namespace")
 	}
@@ -607,6 +633,7 @@ func TestAsInitOfAContainerOrphansAreReapedAndTheCodeIsKept(t *testing.T) {
 }
 
 func TestWhereThereCanBeNoPseudoTerminalTheErrorSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root may mount")
 	}
