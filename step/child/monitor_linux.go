@@ -85,7 +85,7 @@ func startMonitor(slave int) (*monitor, error) {
 	})
 	if err != nil {
 		_ = unix.Close(pair[0])
-		return nil, fmt.Errorf("starting this program once more: %w", err)
+		return nil, fmt.Errorf("starting this program once more: /proc/self/exe: %w", err)
 	}
 	_ = unix.SetNonblock(pair[0], true) // so that closing it ends a read
 	m := &monitor{pid: pid, socket: os.NewFile(uintptr(pair[0]), "monitor"), events: make(chan event, 16), later: make(chan event, 16)}

@@ -40,7 +40,7 @@ func Start(o Options) (*Child, error) {
 	fail := func(doing string, err error) error {
 		e := &StartError{Command: o.Argv[0], Code: codeFailed, Err: fmt.Errorf("%s: %w", doing, err)}
 		if errors.Is(err, errNoPty) {
-			e.Advice = "a command on a terminal is masked through one, which needs devpts and /proc: pipe its output (| cat), or --mask off"
+			e.Advice = "a command on a terminal is masked through one, which needs devpts and /proc: pipe its output (2>&1 | cat), or --mask off"
 		}
 		return e
 	}
