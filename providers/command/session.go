@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
-	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // A handoff is what another process needs to run the same programs in the same way.
@@ -137,7 +136,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 		return providers.Credential{}, fmt.Errorf("command: %w", err)
 	}
 	l := providers.Lease{
-		Provider: Name, ID: "wc-" + cmp.Or(sqluser.LowerName(s.settings.Run, 20), "run") + "-" + sqluser.LowerText(16),
+		Provider: Name, ID: "wc-" + cmp.Or(providers.LowerName(s.settings.Run, 20), "run") + "-" + providers.LowerText(16),
 		Scope: map[string]string{scopeProgram: string(program), scopeDir: s.with.Dir, providers.ScopeRun: s.settings.Run, providers.ScopeGroup: r.Path},
 	}
 	if err := s.settings.Intending(l); err != nil {

@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/with-creds/with-creds/providers"
-	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // The keys of a lease's Scope.
@@ -81,7 +80,7 @@ func (s *Session) Issue(ctx context.Context, r providers.Request) (providers.Cre
 	}
 	hash := sha256.Sum256([]byte(g.Token))
 	l := providers.Lease{
-		Provider: Name, ID: "ghs-" + cmp.Or(sqluser.LowerName(s.settings.Run, 20), "run") + "-" + sqluser.LowerText(16),
+		Provider: Name, ID: "ghs-" + cmp.Or(providers.LowerName(s.settings.Run, 20), "run") + "-" + providers.LowerText(16),
 		Issued: asked, Expires: g.Expires, MaxExpire: g.Expires,
 		Scope: map[string]string{
 			scopeAPI: s.target.API, scopeAccount: account, scopeHash: base64.StdEncoding.EncodeToString(hash[:]),

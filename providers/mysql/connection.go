@@ -102,7 +102,7 @@ func (n notSent) Is(target error) bool { return target == errNotSent }
 // lockName names the run for who looks at the locks, and tells one connection from every other for all time, where the server's number
 // would be used again after a restart. At most 64 characters.
 func lockName(run string) string {
-	return "with-creds " + sqluser.LowerName(run, 24) + " " + sqluser.LowerText(16)
+	return "with-creds " + providers.LowerName(run, 24) + " " + providers.LowerText(16)
 }
 
 // sameEverywhere makes statements mean the same on every server, and their answers be whole, whatever its global settings are. UTC, because the end of

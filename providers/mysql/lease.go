@@ -5,7 +5,6 @@ import (
 	"regexp"
 
 	"github.com/with-creds/with-creds/providers"
-	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // The keys of a lease's Scope.
@@ -22,7 +21,7 @@ var userName = regexp.MustCompile(`^wc_[a-z0-9_]{1,29}$`)
 // newUserName names the role and the run for who reads the server's logs, and ends in 55 random bits. It has at most the 32
 // characters that MySQL keeps, all of them a–z, 0–9 and _.
 func newUserName(role, run string) string {
-	return "wc_" + sqluser.LowerName(role, 8) + "_" + sqluser.LowerName(run, 8) + "_" + sqluser.LowerText(11)
+	return "wc_" + providers.LowerName(role, 8) + "_" + providers.LowerName(run, 8) + "_" + providers.LowerText(11)
 }
 
 // account is the user's full name, quoted.

@@ -54,7 +54,7 @@ func (s *Session) connect(ctx context.Context, database string) (*connection, er
 // applicationName names the run for who looks at pg_stat_activity, and tells one connection from every other for all time, where a
 // process number would be used again.
 func applicationName(run string) string {
-	return "with-creds " + sqluser.LowerName(run, 24) + " " + sqluser.LowerText(16)
+	return "with-creds " + providers.LowerName(run, 24) + " " + providers.LowerText(16)
 }
 
 // preamble makes statements mean the same in every session. The administrator's role, the database and the connection's options may each

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/with-creds/with-creds/providers"
-	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // The keys of a lease's Scope.
@@ -25,7 +24,7 @@ var roleName = regexp.MustCompile(`^wc_[a-z0-9_]{1,60}$`)
 // newRoleName names the group and the run for who reads the server's logs, and ends in 60 random bits. It is at most 63 bytes of
 // a–z, 0–9 and _, which every tool takes without quotes.
 func newRoleName(group, run string) string {
-	return rolePrefix + sqluser.LowerName(group, 24) + "_" + sqluser.LowerName(run, 20) + "_" + sqluser.LowerText(12)
+	return rolePrefix + providers.LowerName(group, 24) + "_" + providers.LowerName(run, 20) + "_" + providers.LowerText(12)
 }
 
 // checkLease refuses to touch a role that is not of this package's making, or that is another server's.
@@ -51,7 +50,7 @@ func (s *Session) scope(group string, maker *connection) map[string]string {
 const commentMark = "with-creds run "
 
 func roleComment(run, group string) string {
-	return commentMark + sqluser.LowerName(run, 64) + " for group " + group
+	return commentMark + providers.LowerName(run, 64) + " for group " + group
 }
 
 // readComment reads back what roleComment wrote.

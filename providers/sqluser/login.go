@@ -1,5 +1,5 @@
 // Package sqluser is what the providers that make users on an SQL server by themselves have in common: one administrator's login on
-// which calls take turns, statements that are sent again, names, and picking among the users that are found. What a user is, and how one is made and ended, each server has its
+// which calls take turns, statements that are sent again, passwords, and picking among the users that are found. What a user is, and how one is made and ended, each server has its
 // own way of; that is in the providers' packages.
 package sqluser
 

@@ -1,11 +1,11 @@
-package sqluser
+package providers
 
 import (
 	"crypto/rand"
 	"strings"
 )
 
-// LowerName keeps of a name what may stand in a user's name without quotes (a–z, 0–9, _), up to limit bytes.
+// LowerName keeps of a name what may stand without quotes wherever a provider names what it makes, such as an SQL user (a–z, 0–9, _), up to limit bytes.
 func LowerName(name string, limit int) string {
 	kept := strings.Map(func(r rune) rune {
 		switch {
@@ -21,7 +21,3 @@ func LowerName(name string, limit int) string {
 
 // LowerText is n characters of a–z and 2–7 at random, five bits each; at most 26.
 func LowerText(n int) string { return strings.ToLower(rand.Text()[:n]) }
-
-// NewPassword makes a password of at least 128 bits of randomness from A–Z and 2–7, which SASLprep (RFC 4013) leaves as it is and no
-// connection string, shell or option file has to escape.
-func NewPassword() string { return rand.Text() }
