@@ -88,8 +88,8 @@ func TestARoleThatCouldMakeLoginsIsRefused(t *testing.T) {
 		"some":   {"GRANT UPDATE ON `m_s%`.* TO some", "some has INSERT or UPDATE on m_s%.*"},
 		"all1":   {"GRANT ALL ON `%`.* TO all1", "all1 has INSERT or UPDATE on %.*"},
 		"table1": {"GRANT INSERT ON mysql.global_priv TO table1", "table1 has INSERT or UPDATE on mysql.global_priv"},
-		"column": {"GRANT UPDATE (Priv) ON mysql.global_priv TO `column`; CREATE ROLE above; GRANT `column` TO above", "column has INSERT or UPDATE on mysql.global_priv"},
-		"above":  {"GRANT SELECT ON shop.* TO above", "column has INSERT or UPDATE on mysql.global_priv"},
+		"column": {"GRANT UPDATE (Priv) ON mysql.global_priv TO `column`", "column has INSERT or UPDATE on mysql.global_priv"},
+		"above":  {"CREATE ROLE below; GRANT UPDATE (Priv) ON mysql.global_priv TO below; GRANT below TO above", "below has INSERT or UPDATE on mysql.global_priv"},
 		"actor":  {"GRANT SET USER ON *.* TO actor", "actor may act as other users"},
 	} {
 		s.Exec("CREATE ROLE IF NOT EXISTS " + ident(role) + "; " + test.grant)
