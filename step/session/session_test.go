@@ -13,20 +13,27 @@ import (
 	"github.com/with-creds/with-creds/step/session"
 )
 
-// Where a session's directory was, in a place that everybody may write to, another user can make one of that name, with a socket that answers.
-func TestNobodyElsesDirectoryIsTakenForASession(t *testing.T) {
-	dir := sessionDir(t)
-	place := filepath.Dir(dir)
+// dialled is a client of a session whose socket takes what is sent, and answers nothing.
+func dialled(t *testing.T, dir string) (*session.Client, net.Listener) {
+	t.Helper()
 	listener, err := net.Listen("unix", filepath.Join(dir, "with-creds.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() { listener.Close() })
 	client, err := session.Dial(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.Close()
+	t.Cleanup(func() { client.Close() })
+	return client, listener
+}
+
+// Where a session's directory was, in a place that everybody may write to, another user can make one of that name, with a socket that answers.
+func TestNobodyElsesDirectoryIsTakenForASession(t *testing.T) {
+	dir := sessionDir(t)
+	place := filepath.Dir(dir)
+	_, listener := dialled(t, dir)
 
 	refused := func(what, path, want string) {
 		t.Helper()
@@ -70,16 +77,7 @@ func TestNobodyElsesDirectoryIsTakenForASession(t *testing.T) {
 // A keeper that is stopped (SIGSTOP) has a socket that takes what is sent, and answers nothing.
 func TestAKeeperThatDoesNotAnswerIsNotWaitedForForEver(t *testing.T) {
 	dir := sessionDir(t)
-	listener, err := net.Listen("unix", filepath.Join(dir, "with-creds.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	client, err := session.Dial(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client, _ := dialled(t, dir)
 	client.Patience = 10 * time.Millisecond
 	if _, err := client.Grant(); err == nil || !strings.Contains(err.Error(), "SIGSTOP") {
 		t.Errorf("what it has to give: %v", err)
