@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"slices"
 	"sync"
 	"time"
 )
@@ -55,8 +54,8 @@ func (w *patientWriter) drain(done chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.unread) > 0 {
-		text := slices.Clone(w.unread)
-		w.unread = w.unread[:0]
+		text := w.unread
+		w.unread = nil
 		w.mu.Unlock()
 		_, _ = w.to.Write(text)
 		w.mu.Lock()
