@@ -72,7 +72,7 @@ func (s *Session) connect(ctx context.Context) (*connection, error) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		s.settings.CountRequest()
 		c.driver, err = connector.Connect(ctx)
-		if number(err) != errTooManyConnections || !sqluser.Sleep(ctx, wait/2+rand.N(wait)) {
+		if number(err) != errTooManyConnections || !providers.Sleep(ctx, wait/2+rand.N(wait)) {
 			break
 		}
 	}

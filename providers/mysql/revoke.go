@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/with-creds/with-creds/providers"
-	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // Revoke ends a user: nobody can log in with it any more, its sessions are gone, and mysql.user has it no longer. It is safe to repeat and
@@ -62,7 +61,7 @@ func (s *Session) settle(ctx context.Context, l providers.Lease) error {
 		if err != nil || !making {
 			return err
 		}
-		if !sqluser.Sleep(ctx, wait) {
+		if !providers.Sleep(ctx, wait) {
 			return fmt.Errorf("waiting for the session that makes it to end: %w", ctx.Err())
 		}
 	}
@@ -107,7 +106,7 @@ func (s *Session) end(ctx context.Context, l providers.Lease, dropped *bool) err
 		case len(sessions) == 0 && (!arriving || time.Since(began) > login):
 			return nil
 		}
-		if !sqluser.Sleep(ctx, wait) {
+		if !providers.Sleep(ctx, wait) {
 			return fmt.Errorf("waiting for its sessions to end (connections %s; one that rolls back much takes its time): %w",
 				strings.Join(sessions, ", "), ctx.Err())
 		}

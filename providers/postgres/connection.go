@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/with-creds/with-creds/providers"
-	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // A connection is one login. It is for one goroutine at a time.
@@ -38,7 +37,7 @@ func (s *Session) connect(ctx context.Context, database string) (*connection, er
 		if code := sqlstate(err); code != codeTooManyConnections && code != codeCannotConnectNow {
 			break
 		}
-		if !sqluser.Sleep(ctx, wait/2+rand.N(wait)) {
+		if !providers.Sleep(ctx, wait/2+rand.N(wait)) {
 			break
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/with-creds/with-creds/providers"
-	"github.com/with-creds/with-creds/providers/sqluser"
 )
 
 // Revoke ends a role: nobody can log in with it any more, its sessions are gone, what it made belongs to its group, and pg_roles has it
@@ -31,7 +30,7 @@ func (s *Session) Revoke(ctx context.Context, l providers.Lease) (providers.Proo
 		if err == nil {
 			return providers.Proven, nil
 		}
-		if !changedMeanwhile(err) || !sqluser.Sleep(ctx, 20*time.Millisecond) {
+		if !changedMeanwhile(err) || !providers.Sleep(ctx, 20*time.Millisecond) {
 			break
 		}
 	}
@@ -107,7 +106,7 @@ func (s *Session) settle(ctx context.Context, l providers.Lease, look bool) (exi
 		if err != nil || !making {
 			return exists, err
 		}
-		if !sqluser.Sleep(ctx, wait) {
+		if !providers.Sleep(ctx, wait) {
 			return false, fmt.Errorf("waiting for the session that makes it to end: %w", ctx.Err())
 		}
 	}
@@ -201,7 +200,7 @@ func (s *Session) endSessions(ctx context.Context, oid string) error {
 		if err != nil || len(pids) == 0 {
 			return err
 		}
-		if !sqluser.Sleep(ctx, wait) {
+		if !providers.Sleep(ctx, wait) {
 			return fmt.Errorf("waiting for its sessions to end (server processes %s): %w", strings.Join(pids, ", "), ctx.Err())
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/with-creds/with-creds/providers"
 )
 
 // Again repeats what can be repeated without harm: while sessions get in each other's way (contended), and once after the connection
@@ -17,20 +19,8 @@ func Again(ctx context.Context, contended func(error) bool, f func() error) erro
 		} else if err == nil || !contended(err) {
 			return err
 		}
-		if !Sleep(ctx, wait) {
+		if !providers.Sleep(ctx, wait) {
 			return err
 		}
-	}
-}
-
-// Sleep waits, and reports whether the context let it.
-func Sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

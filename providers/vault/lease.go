@@ -145,8 +145,8 @@ func (s *Session) shorten(ctx context.Context, l providers.Lease) (providers.Pro
 	switch meansOf(err) {
 	case "":
 		ttl, _, _ := answer.ttl()
-		if err := sleep(ctx, time.Until(sent.Add(ttl))); err != nil {
-			return providers.Failed, fmt.Errorf("vault: revoking %s: it could only be shortened to %v, and there was no time to wait for that: %w", l.ID, ttl, err)
+		if !providers.Sleep(ctx, time.Until(sent.Add(ttl))) {
+			return providers.Failed, fmt.Errorf("vault: revoking %s: it could only be shortened to %v, and there was no time to wait for that: %w", l.ID, ttl, ctx.Err())
 		}
 	case gone:
 		return providers.Proven, nil
@@ -179,21 +179,10 @@ func (s *Session) watch(ctx context.Context, l providers.Lease) (providers.Proof
 		default:
 			return providers.Failed, s.explain(err, "looking up", l.ID, "")
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if !providers.Sleep(ctx, wait) {
 			return providers.Failed, fmt.Errorf(
-				"vault: revoking %s: the lease has ended and Vault has not removed it yet (does the server behind the engine answer?): %w", l.ID, err)
+				"vault: revoking %s: the lease has ended and Vault has not removed it yet (does the server behind the engine answer?): %w", l.ID, ctx.Err())
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

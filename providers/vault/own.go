@@ -61,8 +61,8 @@ func (s *Session) settleLost(ctx context.Context) error {
 	lost := s.lost
 	s.mu.Unlock()
 	if left := time.Until(lost.Add(settling)); !lost.IsZero() && left > 0 {
-		if err := sleep(ctx, left); err != nil {
-			return fmt.Errorf("vault: revoking the run's token: waiting for a request whose answer was lost: %w", err)
+		if !providers.Sleep(ctx, left) {
+			return fmt.Errorf("vault: revoking the run's token: waiting for a request whose answer was lost: %w", ctx.Err())
 		}
 	}
 	return nil

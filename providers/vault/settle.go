@@ -81,7 +81,7 @@ func (s *Session) Settle(ctx context.Context, requests int) ([]providers.Lease, 
 		found, seen = s.outlive(ctx, held)
 	}
 	if !seen {
-		_ = sleep(ctx, time.Until(began.Add(settling))) // cut short, it is as if the bound had been shorter
+		providers.Sleep(ctx, time.Until(began.Add(settling))) // cut short, it is as if the bound had been shorter
 	}
 	<-cut
 	return found, nil

@@ -87,7 +87,7 @@ func (r Revoker) session(ctx context.Context, s *Session, all *outcomes, seen fu
 			return
 		}
 		refusals++
-		if !sleep(ctx, slower(wait, refusals)) {
+		if !providers.Sleep(ctx, slower(wait, refusals)) {
 			return
 		}
 	}
@@ -295,7 +295,7 @@ func (r Revoker) repeat(ctx context.Context, patient bool, try func(context.Cont
 			refusals++
 		}
 		failed(err)
-		if !sleep(ctx, slower(wait, refusals)) {
+		if !providers.Sleep(ctx, slower(wait, refusals)) {
 			return o
 		}
 	}
@@ -305,15 +305,6 @@ func (r Revoker) repeat(ctx context.Context, patient bool, try func(context.Cont
 // slower is the wait after so many refusals: up to five minutes, for it is a person who ends them, and a login that is refused again and again may be locked.
 func slower(wait time.Duration, refusals int) time.Duration {
 	return wait * time.Duration(min(max(refusals, 1), 20))
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // Backoff yields the waits between attempts, without end: about 1, 2, 4, 8 and then every 15 s, each less up to a third at random, so that
